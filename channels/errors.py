@@ -1,0 +1,40 @@
+"""What a channel may raise, outside `send`, which never raises.
+
+ChannelError
+├── NotConfigured     a variable it needs is missing or makes no sense
+├── BadAddress        the address cannot be written to on this medium
+├── CannotExpress     the content asks for what this channel cannot carry
+├── BadHook           a signed hook whose body cannot be read
+└── UnknownChannel    no installed adapter has that name
+"""
+
+
+class ChannelError(Exception):
+    """Something is wrong with a channel or with what it was given."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class NotConfigured(ChannelError):
+    """The channel lacks a setting it needs."""
+
+    def __init__(self, channel: str, variable: str, why: str = "is not set") -> None:
+        self.channel, self.variable = channel, variable
+        super().__init__(f"{channel}: {variable} {why}")
+
+
+class BadAddress(ChannelError):
+    """That address cannot be written to on this medium."""
+
+
+class CannotExpress(ChannelError):
+    """This channel cannot carry that content."""
+
+
+class BadHook(ChannelError):
+    """The hook is signed, but its body cannot be read."""
+
+
+class UnknownChannel(ChannelError):
+    """No installed channel has that name."""

@@ -1,0 +1,148 @@
+"""The key ring: seals columns, hashes addresses, signs tokens. Everything secret goes through here.
+
+One secret (newest first, for rotation) gives a separate key for each use by HKDF (RFC 5869), so
+that no key ever serves two ends. The key for address hashes is the exception: it is made once,
+kept in `data_keys` wrapped by the ring, and never rotated, because the hashes of erased people
+could not be made again.
+"""
+
+import hashlib
+import hmac
+import secrets
+from base64 import b32decode, b32encode
+from binascii import Error as NotBase32
+from collections.abc import Sequence
+from enum import StrEnum
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_ID_BYTES, NONCE_BYTES = 4, 12
+
+
+class Use(StrEnum):
+    """What a token is good for; a token of one use is nothing at another."""
+
+    REPLY = "reply"
+    BOUNCE = "bounce"
+    ATTEMPT = "attempt"
+    DELIVERY = "delivery"
+    MANAGE = "manage"
+    UNSUBSCRIBE = "unsubscribe"
+    FRESH = "fresh"
+    FORM = "form"
+    CURSOR = "cursor"
+
+
+# Reply addresses must fit 64 octets with their prefix, so their MAC is 80 bits; all others have 128.
+SHORT_MAC = frozenset({Use.REPLY, Use.BOUNCE, Use.DELIVERY})
+
+
+class CannotOpen(Exception):
+    """A sealed value does not open: a key is missing from the ring, or the bytes were moved or changed."""
+
+
+class Keys:
+    """The opened ring. `secrets` newest first; the address key is set once the database is open."""
+
+    def __init__(self, ring: Sequence[str]) -> None:
+        if not ring or any(len(secret) < 16 for secret in ring):
+            raise ValueError("each secret key needs at least 16 characters")
+        self._ring = [secret.encode() for secret in ring]
+        self._aes = {_derive(s, "key id")[:KEY_ID_BYTES]: AESGCM(_derive(s, "seal")) for s in self._ring}
+        self._newest = next(iter(self._aes))
+        self._macs = {use: [_derive(s, f"token {use}") for s in self._ring] for use in Use}
+        self._address_key = b""
+
+    # --- sealed columns -------------------------------------------------------------------
+
+    def seal(self, place: str, row: UUID | int, value: str | bytes) -> bytes:
+        """Key id, nonce and AES-256-GCM of a value; `place` (table.column) and row id are bound to it."""
+        plain = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return self._newest + nonce + self._aes[self._newest].encrypt(nonce, plain, _bound(place, row))
+
+    def open(self, place: str, row: UUID | int, sealed: bytes) -> bytes:
+        """The value sealed at that place. Raises CannotOpen."""
+        key = self._aes.get(bytes(sealed[:KEY_ID_BYTES]))
+        if key is None:
+            raise CannotOpen(f"no key in the ring opens {place}")
+        nonce, rest = sealed[KEY_ID_BYTES : KEY_ID_BYTES + NONCE_BYTES], sealed[KEY_ID_BYTES + NONCE_BYTES :]
+        try:
+            return key.decrypt(bytes(nonce), bytes(rest), _bound(place, row))
+        except InvalidTag as error:
+            raise CannotOpen(f"{place} of another row, or changed") from error
+
+    def open_text(self, place: str, row: UUID | int, sealed: bytes) -> str:
+        """The text sealed at that place. Raises CannotOpen."""
+        return self.open(place, row, sealed).decode("utf-8", "surrogatepass")
+
+    # --- address hashes ---------------------------------------------------------------------
+
+    def use_address_key(self, key: bytes) -> None:
+        """Set the one key of address hashes, opened from `data_keys`."""
+        self._address_key = key
+
+    def address_hash(self, medium: str, address: str) -> bytes:
+        """32 bytes by which an address is found and kept unique. The address is in its normal spelling."""
+        if not self._address_key:
+            raise CannotOpen("the address key is not loaded: open the database first")
+        return hmac.digest(self._address_key, f"{medium}\0{address}".encode(), "sha256")
+
+    # --- tokens -----------------------------------------------------------------------------
+
+    def token(self, use: Use, payload: bytes) -> str:
+        """A signed token, lower-case base32 without padding: it survives case folding in mail."""
+        mac = self._mac(self._macs[use][0], use, payload)
+        return b32encode(payload + mac).decode().rstrip("=").lower()
+
+    def read_token(self, use: Use, token: str) -> bytes | None:
+        """The payload of a token of that use, or None. Constant time in the MAC; any key of the ring."""
+        if len(token) > 256 or not token.isascii():
+            return None
+        try:
+            whole = b32decode(token.upper() + "=" * (-len(token) % 8))
+        except (NotBase32, ValueError):
+            return None
+        size = 10 if use in SHORT_MAC else 16
+        payload, mac = whole[:-size], whole[-size:]
+        good = [hmac.compare_digest(self._mac(key, use, payload), mac) for key in self._macs[use]]
+        if not any(good) or b32encode(whole).decode().rstrip("=").lower() != token.lower():
+            return None
+        return payload
+
+    @staticmethod
+    def _mac(key: bytes, use: Use, payload: bytes) -> bytes:
+        return hmac.digest(key, payload, "sha256")[: 10 if use in SHORT_MAC else 16]
+
+
+def hash_secret(token: str) -> bytes:
+    """How a random token (session, confirmation) is kept: its SHA-256, since it has full entropy."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def random_token() -> str:
+    """256 random bits for a link, a session or an API."""
+    return b32encode(secrets.token_bytes(32)).decode().rstrip("=").lower()
+
+
+def wrap_key(keys: Keys, purpose: str, row: UUID, key: bytes) -> bytes:
+    """A data key, sealed by the newest secret of the ring."""
+    return keys.seal(f"data_keys.{purpose}", row, key)
+
+
+def unwrap_key(keys: Keys, purpose: str, row: UUID, wrapped: bytes) -> bytes:
+    """A data key, opened by whichever secret wrapped it. Raises CannotOpen."""
+    return keys.open(f"data_keys.{purpose}", row, wrapped)
+
+
+def _derive(secret: bytes, use: str) -> bytes:
+    info = b"notifier " + use.encode()
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
+
+
+def _bound(place: str, row: UUID | int) -> bytes:
+    return place.encode() + b"\0" + (row.bytes if isinstance(row, UUID) else str(row).encode())
