@@ -1,0 +1,127 @@
+"""What every test may ask for: real servers, and a fresh migrated database on each of the two kinds.
+
+Servers start once for each pytest process (each xdist worker has its own) and only when a test
+asks. A missing server fails the test that needs it; nothing is ever skipped.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.processes import outside_the_loop
+from tests.servers import (
+    DATABASE_VARIABLE,
+    REDIS_VARIABLE,
+    NoServer,
+    Postgres,
+    RedisServer,
+    describe_postgres,
+    describe_redis,
+    private_postgres,
+    private_redis,
+)
+
+Server = TypeVar("Server")
+
+
+def pytest_report_header() -> str:
+    """Which servers the tests run against: they are the real thing, so say which thing."""
+    return f"servers: {describe_postgres()}; {describe_redis()}"
+
+
+# --- Servers ----------------------------------------------------------------------------
+
+
+def _running(server: Callable[[], AbstractContextManager[Server]]) -> Iterator[Server]:
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(server())
+        except NoServer as missing:
+            pytest.fail(str(missing), pytrace=False)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The PostgreSQL of this run: given by URL, or private and fast."""
+    if given := os.environ.get(DATABASE_VARIABLE):
+        yield Postgres(given)
+    else:
+        yield from _running(private_postgres)
+
+
+@pytest.fixture(scope="session")
+def durable_postgres() -> Iterator[Postgres]:
+    """A private PostgreSQL with production's durability, for fault tests: always ours to stop."""
+    yield from _running(lambda: private_postgres(durable=True))
+
+
+@pytest.fixture(scope="session")
+def redis_server(worker_id: str) -> Iterator[RedisServer]:
+    """The Redis of this run: given by URL (each xdist worker takes a database of its own), or private."""
+    if given := os.environ.get(REDIS_VARIABLE):
+        yield RedisServer(_own_database(given, worker_id))
+    else:
+        yield from _running(private_redis)
+
+
+@pytest.fixture(scope="session")
+def durable_redis() -> Iterator[RedisServer]:
+    """A private Redis that keeps each write on disk, for fault tests: always ours to kill."""
+    yield from _running(lambda: private_redis(durable=True))
+
+
+def _own_database(url: str, worker_id: str) -> str:
+    parts = urlsplit(url)
+    first = int(parts.path.removeprefix("/") or 0)
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    return parts._replace(path=f"/{first + number}").geturl()
+
+
+# --- Databases --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "template.db"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> Iterator[str]:
+    """The URL of a migrated database, to be copied by `CREATE DATABASE … TEMPLATE`."""
+    url = postgres.create_database()
+    _migrate(url)
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh, migrated, empty database: each test that asks runs on both kinds.
+
+    A test about one kind says `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
+    """
+    if request.param == "sqlite":
+        file = tmp_path / "notifier.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    url = postgres.create_database(template=request.getfixturevalue("postgres_template"))
+    yield url
+    postgres.drop_database(url)
+
+
+def _migrate(url: str) -> None:
+    from notifier import migrations  # imported by those tests alone that need rows: it takes a second
+
+    outside_the_loop(lambda: migrations.upgrade(url))

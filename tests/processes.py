@@ -1,0 +1,109 @@
+"""Server processes of the tests' own: a free port, a folder, a start that waits, an end by id.
+
+`tests/servers.py` runs PostgreSQL and Redis with it; any test that starts a program may.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+
+
+class ServerDied(RuntimeError):
+    """A server of ours ended, or did not get ready; its log is in the message."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def outside_the_loop(call: Callable[[], T]) -> T:
+    """What `call` returns, run in a thread of its own: it may start an event loop there."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(call).result()
+
+
+@contextmanager
+def short_folder(kind: str) -> Iterator[Path]:
+    """A folder of the server's own, with a short path: PostgreSQL keeps a socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix=f"notifier-{kind}-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(kw_only=True)
+class Child:
+    """One server process of ours: can be started again on its port, and is ended by its id."""
+
+    command: list[str | Path]
+    folder: Path
+    ready: Callable[[int], bool]  # whether the process of this id serves now
+    identity: dict[str, Any] = field(default_factory=dict)  # user and group, for Popen
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers; `ServerDied` when it does not in 30 seconds."""
+        log_file = self.folder / "log"
+        with log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=self.environment,
+                **self.identity,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.ready(self.process.pid):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.end(signal.SIGKILL)
+                raise ServerDied(f"{self.command[0]} did not start:\n{log_file.read_text()[-2000:]}")
+            time.sleep(0.005)
+
+    def end(self, with_signal: signal.Signals) -> None:
+        """Send the signal and wait until the process is gone. Ended already: nothing happens."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(with_signal)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    @classmethod
+    def on_a_free_port(cls, make: Callable[[int], "Child"]) -> tuple["Child", int]:
+        """A started child and its port; another port is tried when someone was faster on the first."""
+        for tries_left in (2, 1, 0):
+            port = free_port()
+            child = make(port)
+            try:
+                child.start()
+            except ServerDied:
+                if not tries_left:
+                    raise
+            else:
+                return child, port
+        raise AssertionError
