@@ -6,10 +6,10 @@ asks. A missing server fails the test that needs it; nothing is ever skipped.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,6 +26,10 @@ from tests.servers import (
     private_postgres,
     private_redis,
 )
+
+if TYPE_CHECKING:  # the service's own modules are imported by those tests alone that ask for rows
+    from notifier.db import Database
+    from subscribers.signing import Keys
 
 Server = TypeVar("Server")
 
@@ -121,7 +125,57 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     postgres.drop_database(url)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def durable_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """As `database_url`, but what is committed there is on disk, as in production: for fault tests."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'durable.db'}"  # SQLite is durable everywhere
+        _migrate(url)
+        yield url
+        return
+    postgres: Postgres = request.getfixturevalue("durable_postgres")
+    url = postgres.create_database()
+    _migrate(url)
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def keys() -> "Keys":
+    """A key ring of the tests' own."""
+    from subscribers.signing import Keys
+
+    return Keys(["a secret that only the tests know"])
+
+
+@pytest.fixture
+async def open_database(keys: "Keys") -> AsyncIterator[Callable[[str], Awaitable["Database"]]]:
+    """Opens a migrated database by its URL, as one more process would; closed when the test ends.
+
+    Every medium is carried by `memory`; jobs are kept in this process until a test runs them.
+    """
+    from channels.base import Medium
+    from notifier.db import Database
+    from notifier.jobs import InProcessJobs
+
+    async with AsyncExitStack() as stack:
+
+        async def opened(url: str) -> Database:
+            carriers = {medium.value: "memory" for medium in Medium}
+            database = await Database.opened(url, keys=keys, jobs=InProcessJobs(), carriers=carriers)
+            stack.push_async_callback(database.close)
+            return database
+
+        yield opened
+
+
+@pytest.fixture
+async def db(database_url: str, open_database: "Callable[[str], Awaitable[Database]]") -> "Database":
+    """The fresh database of `database_url`, opened."""
+    return await open_database(database_url)
+
+
 def _migrate(url: str) -> None:
-    from notifier import migrations  # imported by those tests alone that need rows: it takes a second
+    from notifier import migrations
 
     outside_the_loop(lambda: migrations.upgrade(url))

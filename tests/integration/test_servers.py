@@ -1,10 +1,17 @@
 """The servers the other tests stand on: fresh databases, and faults that are real."""
 
+from collections.abc import Awaitable, Callable
+
 import asyncpg
 import pytest
 import redis
+from sqlalchemy import func, insert, select
 
+from notifier.db import Database
+from subscribers.models import Area
 from tests.servers import NoServer, NotOurs, Postgres, RedisServer, private_redis, redis_program
+
+OpenDatabase = Callable[[str], Awaitable[Database]]
 
 
 async def _one(url: str, question: str) -> object:
@@ -39,6 +46,30 @@ async def test_a_durable_postgres_keeps_what_was_committed_over_a_restart(durabl
         await _one(url, "SELECT 1")
     durable_postgres.start()
     assert await _one(url, "SELECT number FROM seeds") == 7
+
+
+@pytest.mark.parametrize("name", ["first test", "next test"])
+async def test_each_test_has_a_migrated_database_that_nobody_wrote_to(db: Database, name: str) -> None:
+    async with db.transaction() as tx:
+        assert await tx.scalar(select(func.count()).select_from(Area)) == 0
+        await tx.execute(insert(Area).values(code="E05099901", kind="ward", name=name, served=True))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_test_may_ask_for_one_kind_of_database(db: Database) -> None:
+    assert not db.is_sqlite
+
+
+async def test_a_durable_database_is_migrated_and_kept_over_a_restart(
+    durable_database_url: str, open_database: OpenDatabase, request: pytest.FixtureRequest
+) -> None:
+    database = await open_database(durable_database_url)
+    async with database.transaction() as tx:
+        await tx.execute(insert(Area).values(code="E05099901", kind="ward", name="kept", served=True))
+    if not database.is_sqlite:
+        request.getfixturevalue("durable_postgres").restart()
+    async with database.transaction() as tx:
+        assert await tx.scalar(select(Area.name)) == "kept"
 
 
 def _reached(server: RedisServer) -> bool:
