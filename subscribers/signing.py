@@ -80,6 +80,10 @@ class Keys:
         """The text sealed at that place. Raises CannotOpen."""
         return self.open(place, row, sealed).decode("utf-8", "surrogatepass")
 
+    def is_newest(self, sealed: bytes) -> bool:
+        """Was it sealed by the newest secret, so that older ones may leave the ring?"""
+        return bytes(sealed[:KEY_ID_BYTES]) == self._newest
+
     # --- address hashes ---------------------------------------------------------------------
 
     def use_address_key(self, key: bytes) -> None:

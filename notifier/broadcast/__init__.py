@@ -1,0 +1,1 @@
+"""From a draft to deliveries: draft, approve, plan, recall, report; and what the service itself says."""

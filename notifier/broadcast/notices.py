@@ -1,0 +1,77 @@
+"""Plans a notice: what the service itself says to one contact point, as a delivery like any other.
+
+There is no second way out of the house: confirmations, codes, receipts, answers and digests all
+stand in the ledger. Safe to run twice where a `dedupe_key` is given.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+
+from notifier.db import Tx
+from notifier.errors import Unavailable
+from notifier.models import Delivery, DeliveryState, Lane, Notice, NoticeKind
+from subscribers.dialects import insert_for
+from subscribers.models import ContactPoint, new_id
+
+GOOD_FOR = timedelta(hours=24)
+VARIABLES = "notices.variables"
+
+
+async def notice(
+    tx: Tx,
+    contact_point: UUID,
+    *,
+    kind: NoticeKind,
+    template: str,
+    variables: Mapping[str, Any],
+    language: str = "en",
+    team: UUID | None = None,
+    entry: UUID | None = None,
+    dedupe_key: str | None = None,
+) -> UUID | None:
+    """Plan one notice; its id, or None where one with the same dedupe_key stands already.
+
+    template: a folder of `templates/messages`. variables: what that template needs, JSON values only.
+    Raises Unavailable where no channel carries the contact point's medium.
+    """
+    medium = await tx.scalar(select(ContactPoint.medium).where(ContactPoint.id == contact_point))
+    channel = tx.carriers.get(medium)
+    if channel is None:
+        raise Unavailable(f"No channel carries {medium} here.")
+    made = new_id()
+    values = {
+        "id": made,
+        "contact_point_id": contact_point,
+        "team_id": team,
+        "kind": kind,
+        "template": template,
+        "language": language,
+        "variables_sealed": tx.keys.seal(VARIABLES, made, json.dumps(dict(variables))),
+        "entry_id": entry,
+        "dedupe_key": dedupe_key,
+        "created_at": tx.now,
+    }
+    stored = await tx.execute(
+        insert_for(tx, Notice).on_conflict_do_nothing(index_elements=["dedupe_key"]).values(values)
+    )
+    if stored.rowcount == 0:
+        return None
+    await tx.execute(
+        insert(Delivery).values(
+            notice_id=made,
+            contact_point_id=contact_point,
+            channel=channel,
+            language=language,
+            lane=Lane.BULLETIN if kind is NoticeKind.DIGEST else Lane.TRANSACTIONAL,
+            state=DeliveryState.PENDING,
+            due_at=tx.now,
+            expires_at=tx.now + GOOD_FOR,
+        )
+    )
+    tx.on_commit("wake")
+    return made

@@ -1,0 +1,168 @@
+"""Opens the database and its transactions, the only place that commits.
+
+Edges (web handlers, worker jobs, commands) write `async with db.transaction() as tx`; everything
+below takes `tx`. The same statements run on PostgreSQL and on SQLite, which is put into
+immediate transactions so that two writers cannot lose each other's update.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import CursorResult, Executable, event, func, select, text, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from notifier.jobs import Jobs
+from subscribers.dialects import insert_for
+from subscribers.models import DataKey, UTCDateTime, new_id
+from subscribers.signing import Keys, unwrap_key, wrap_key
+
+ADDRESS_HASH = "address_hash"
+SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
+
+
+class Tx:
+    """An open transaction. `now` is the database's clock, read once at its start.
+
+    carriers: medium → name of the channel that carries it in this deployment.
+    The first statement is that reading of the clock, which on PostgreSQL also opens the transaction.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, *, now: datetime, keys: Keys, carriers: Mapping[str, str]
+    ) -> None:
+        self.connection = connection
+        self.now = now
+        self.keys = keys
+        self.carriers = carriers
+        self.dialect: str = connection.dialect.name
+        self._jobs: dict[tuple[str, ...], None] = {}
+
+    async def execute(
+        self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run one statement; with a list of values, once for each. An empty list does nothing in SQL."""
+        return await self.connection.execute(statement, values)
+
+    async def scalar(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, or None."""
+        return (await self.connection.execute(statement, values)).scalar()
+
+    def on_commit(self, job: str, *ids: str) -> None:
+        """Poke a job once the transaction has committed: a name and ids, never content."""
+        self._jobs[(job, *ids)] = None
+
+    @property
+    def queued(self) -> list[tuple[str, ...]]:
+        """The jobs that will be poked at commit."""
+        return list(self._jobs)
+
+
+class Database:
+    """An engine with its keys, its doorbell, and the channels a new delivery may go by."""
+
+    def __init__(self, engine: AsyncEngine, *, keys: Keys, jobs: Jobs, carriers: Mapping[str, str]) -> None:
+        self.engine, self.keys, self.jobs, self.carriers = engine, keys, jobs, carriers
+        self.is_sqlite = engine.dialect.name == "sqlite"
+
+    @classmethod
+    async def opened(
+        cls, url: str, *, keys: Keys, jobs: Jobs, carriers: Mapping[str, str], pool_size: int = 20
+    ) -> Self:
+        """Connect to a migrated database and load (or make) the key of address hashes."""
+        database = cls(engine_for(url, pool_size=pool_size), keys=keys, jobs=jobs, carriers=carriers)
+        async with database.transaction() as tx:
+            await _load_address_key(tx)
+        return database
+
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Tx]:
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        read_only spares SQLite's write lock; use it for pages that only show.
+        """
+        async with self.engine.connect() as connection:
+            if read_only:
+                await connection.execution_options(read_only=True)
+            async with connection.begin():
+                now = await _database_clock(connection)
+                tx = Tx(connection, now=now, keys=self.keys, carriers=self.carriers)
+                yield tx
+        for job, *ids in tx.queued:
+            await self.jobs.poke(job, *ids)
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self.engine.dispose()
+
+
+def async_url(url: str) -> str:
+    """The URL with the driver we use: bare `postgresql://` would mean another one."""
+    parsed = make_url(url)
+    drivers = {
+        "postgresql": "postgresql+asyncpg",
+        "postgres": "postgresql+asyncpg",
+        "sqlite": "sqlite+aiosqlite",
+    }
+    return parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername)).render_as_string(
+        hide_password=False
+    )
+
+
+def engine_for(url: str, *, pool_size: int) -> AsyncEngine:
+    """An engine wired for our rules on either database."""
+    target = async_url(url)
+    if target.startswith("sqlite"):
+        engine = create_async_engine(target, connect_args={"timeout": 15}, pool_size=pool_size)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+    return create_async_engine(
+        target,
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 10,
+            "command_timeout": 60,
+            # With default costs the planner joins whole tables for each batch of a few rows.
+            "server_settings": {"random_page_cost": "1.1", "plan_cache_mode": "force_custom_plan"},
+        },
+    )
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    read_only = connection.get_execution_options().get("read_only")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+async def _database_clock(connection: AsyncConnection) -> datetime:
+    if connection.dialect.name == "sqlite":
+        return datetime.fromisoformat((await connection.execute(SQLITE_NOW)).scalar_one())
+    now: datetime = (await connection.execute(select(func.now().cast(UTCDateTime)))).scalar_one()
+    return now
+
+
+async def _load_address_key(tx: Tx) -> None:
+    made = new_id()
+    wrapped = wrap_key(tx.keys, ADDRESS_HASH, made, secrets.token_bytes(32))
+    values = {"id": made, "purpose": ADDRESS_HASH, "wrapped": wrapped, "created_at": tx.now}
+    await tx.execute(insert_for(tx, DataKey).on_conflict_do_nothing(), values)
+    row = (await tx.execute(select(DataKey.id, DataKey.wrapped).where(DataKey.purpose == ADDRESS_HASH))).one()
+    key = unwrap_key(tx.keys, ADDRESS_HASH, row.id, row.wrapped)
+    if not tx.keys.is_newest(row.wrapped):
+        again = wrap_key(tx.keys, ADDRESS_HASH, row.id, key)
+        await tx.execute(update(DataKey).where(DataKey.id == row.id).values(wrapped=again))
+    tx.keys.use_address_key(key)

@@ -1,0 +1,112 @@
+"""The doorbell: a port of two methods, `poke` and `run`, with two implementations.
+
+A job is a name and ids, never content. Every job may be lost, doubled or late: the rows say what
+is to be done, and the sweeper finds what nobody was told of. `InProcessJobs` serves one process;
+`RedisJobs` goes through arq, whose workers `notifier.worker` supervises.
+"""
+
+import asyncio
+import contextlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+
+log = structlog.get_logger()
+
+Handler = Callable[..., Awaitable[None]]
+QUEUE = "notifier:jobs"
+PATIENCE_SECONDS = 0.25
+
+
+class Jobs(ABC):
+    """Who is to be told that there is work."""
+
+    @abstractmethod
+    async def poke(self, job: str, *ids: str) -> None:
+        """Say that there may be work. Never raises and never waits long: a lost poke costs seconds."""
+
+    @abstractmethod
+    async def run(self, handlers: Mapping[str, Handler]) -> None:
+        """Serve pokes until cancelled."""
+
+    async def close(self) -> None:
+        """Give back connections."""
+        return
+
+
+class InProcessJobs(Jobs):
+    """Pokes kept in this process; equal pokes that wait are one."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, ...], None] = {}
+        self._rings = asyncio.Event()
+
+    async def poke(self, job: str, *ids: str) -> None:
+        self._waiting[(job, *ids)] = None
+        self._rings.set()
+
+    async def run(self, handlers: Mapping[str, Handler]) -> None:
+        while True:
+            await self._rings.wait()
+            while self._waiting:
+                job, *ids = next(iter(self._waiting))
+                del self._waiting[(job, *ids)]
+                await handlers[job](*ids)
+            self._rings.clear()
+
+
+class RedisJobs(Jobs):
+    """Pokes as arq jobs in Redis, JSON both ways. `run` waits for ever: arq's own worker serves them."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool: ArqRedis | None = None
+        self._opening = asyncio.Lock()
+
+    async def poke(self, job: str, *ids: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                pool = await self._open()
+                await pool.enqueue_job(job, *ids, _job_id=":".join((job, *ids)), _queue_name=QUEUE)
+        except (TimeoutError, RedisError, OSError) as error:
+            log.warning("poke_lost", job=job, error=type(error).__name__)
+
+    async def run(self, handlers: Mapping[str, Handler]) -> None:
+        await asyncio.Event().wait()
+
+    async def _open(self) -> ArqRedis:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await create_pool(
+                    redis_settings(self._url, patient=False), job_serializer=pack, job_deserializer=json.loads
+                )
+            return self._pool
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await self._pool.aclose(close_connection_pool=True)
+            self._pool = None
+
+
+def pack(job: dict[str, Any]) -> bytes:
+    """A job as JSON: arq's default, pickle, would let whoever writes to Redis run code."""
+    return json.dumps(job, default=repr).encode()
+
+
+def redis_settings(url: str, *, patient: bool) -> RedisSettings:
+    """Settings for a worker, which outlives a restart of Redis, or for a poke, which does not wait."""
+    settings = RedisSettings.from_dsn(url)
+    settings.conn_timeout = 1
+    settings.conn_retries = 5 if patient else 0
+    if patient:
+        settings.retry = Retry(ExponentialBackoff(cap=1, base=0.1), 20)
+        settings.retry_on_error = [RedisError, OSError]
+    return settings

@@ -1,0 +1,91 @@
+"""What a team publishes: the message, its words in each language, and the areas it is for."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from subscribers.models import Base
+
+
+class Kind(StrEnum):
+    CONSULTATION = "consultation"
+    PRIORITY_UPDATE = "priority_update"
+    FEEDBACK = "feedback"
+    ALERT = "alert"
+    NEWS = "news"
+    CORRECTION = "correction"
+
+
+class MessageState(StrEnum):
+    """draft → approved → planning → scheduled → sending ⇄ paused → done | cancelled."""
+
+    DRAFT = "draft"
+    APPROVED = "approved"
+    PLANNING = "planning"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class Message(Base):
+    """One message of one team.
+
+    criteria: {"areas": [...], "topics": [...], "media": [...]}; frozen with the text at `frozen_at`.
+    audience_count: deliveries planned, known with the last page. plan_cursor: the last contact point planned.
+    form_key: the author's own key for this draft, so that a double click makes one message.
+    """
+
+    __tablename__ = "messages"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"))
+    author_id: Mapped[UUID | None] = mapped_column(ForeignKey("officers.id"))
+    form_key: Mapped[str] = mapped_column(String(255))
+    kind: Mapped[str] = mapped_column(String(20))
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    state: Mapped[str] = mapped_column(String(12))
+    send_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    reply_by: Mapped[datetime | None]
+    consultation_id: Mapped[UUID | None] = mapped_column(ForeignKey("consultations.id"))
+    criteria: Mapped[dict[str, Any]]
+    frozen_at: Mapped[datetime | None]
+    audience_count: Mapped[int | None]
+    plan_cursor: Mapped[UUID | None]
+    approved_by: Mapped[UUID | None] = mapped_column(ForeignKey("officers.id"))
+    second_approver: Mapped[UUID | None] = mapped_column(ForeignKey("officers.id"))
+    created_at: Mapped[datetime]
+    published_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("uq_messages_author_form_key", "team_id", "author_id", "form_key", unique=True),
+        Index("ix_messages_team_created", "team_id", "created_at"),
+        Index(
+            "ix_messages_live",
+            "state",
+            postgresql_where=text("state NOT IN ('draft', 'done', 'cancelled')"),
+            sqlite_where=text("state NOT IN ('draft', 'done', 'cancelled')"),
+        ),
+    )
+
+
+class MessageText(Base):
+    """The words of a message in one language. English is always there."""
+
+    __tablename__ = "message_texts"
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
+    language: Mapped[str] = mapped_column(String(10), primary_key=True)
+    title: Mapped[str]
+    body: Mapped[str]
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
+class MessageArea(Base):
+    __tablename__ = "message_areas"
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
+    area_code: Mapped[str] = mapped_column(ForeignKey("areas.code"), primary_key=True)
+    __table_args__ = (Index("ix_message_areas_area_code", "area_code"),)

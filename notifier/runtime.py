@@ -1,0 +1,70 @@
+"""Puts the service together: settings, keys, database, doorbell and channels. Edges open it.
+
+Commands that send nothing open it with `channels=()`: the names of the channels are enough to plan.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from channels.base import Medium
+from channels.registry import Channels, find, installed, opened
+from notifier import config
+from notifier.config import BadConfiguration, Environment, Settings
+from notifier.db import Database
+from notifier.jobs import InProcessJobs, Jobs, RedisJobs
+from subscribers.signing import Keys
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What an edge works with."""
+
+    environment: Environment
+    db: Database
+    channels: Channels
+
+    @property
+    def settings(self) -> Settings:
+        return self.environment.settings
+
+
+def environment() -> Environment:
+    """The settings of this process, checked against what every installed channel declares."""
+    return config.read(channel_variables())
+
+
+def channel_variables() -> set[str]:
+    """Every variable an installed channel reads."""
+    return {variable.name for name in installed() for variable in find(name).variables}
+
+
+def carriers(names: Sequence[str]) -> Mapping[str, str]:
+    """Medium → the first named channel that carries it."""
+    found: dict[str, str] = {}
+    for name in names:
+        for medium in find(name).capabilities.media:
+            found.setdefault(Medium(medium).value, name)
+    return found
+
+
+@asynccontextmanager
+async def open_service(
+    environment: Environment, *, jobs: Jobs | None = None, sends: bool = True, pool_size: int = 20
+) -> AsyncIterator[Service]:
+    """The service, open until the block ends. sends=False leaves the channels closed."""
+    settings = environment.settings
+    bell = jobs or (RedisJobs(settings.redis_url) if settings.redis_url else InProcessJobs())
+    keys = Keys(config.secret_ring(settings))
+    db = await Database.opened(
+        settings.database_url, keys=keys, jobs=bell, carriers=carriers(settings.channels), pool_size=pool_size
+    )
+    try:
+        async with opened(settings.channels if sends else [], environment.for_channels()) as channels:
+            yield Service(environment=environment, db=db, channels=channels)
+    finally:
+        await bell.close()
+        await db.close()
+
+
+__all__ = ["BadConfiguration", "Service", "carriers", "channel_variables", "environment", "open_service"]
