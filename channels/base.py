@@ -178,6 +178,16 @@ class Unknown:
 Outcome = Accepted | Throttled | Failed | Refused | Unknown
 
 
+def filled(message: Outgoing, more: Mapping[str, str] | None = None) -> bytes | Refused:
+    """The recipient's bytes, or the refusal of a message that lacks a value or holds no real characters."""
+    try:
+        return message.prepared.fill({**message.values, **(more or {})})
+    except KeyError as error:
+        return Refused(why=Refusal.CONTENT, reason=f"no value for {error.args[0]!r}")
+    except UnicodeEncodeError:
+        return Refused(why=Refusal.CONTENT, reason="a value holds half a character")
+
+
 # --- What comes back ------------------------------------------------------------------------
 
 

@@ -1,0 +1,150 @@
+"""The one spelling of an address on each medium, or a plain sentence saying what to enter.
+
+Pure. Every channel's `normalise` ends here, so an address is one key whatever carries it.
+Sources: RFC 5321 §4.5.3.1 (lengths), Ofcom's numbering plan (070 and 076 are not mobiles),
+Ofcom's numbers for drama (07700 900000 to 900999, allowed so that nobody real is ever texted).
+"""
+
+import re
+import unicodedata
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from channels.base import Medium
+from channels.errors import BadAddress
+
+ENTER_AN_EMAIL = "Enter an email address like name@example.com"
+USE_ANOTHER_EMAIL = "We cannot write to that email address. Use another one"
+ENTER_A_MOBILE = "Enter a UK mobile number, like 07700 900000"
+ONLY_UK_MOBILES = "We can only text UK mobiles"
+ENTER_AN_ACCOUNT = "Enter an account name, like @SouthmereSNT"
+ENTER_AN_ENDPOINT = "Enter a push address that begins with https://"
+
+LONGEST_EMAIL = 254
+LONGEST_INPUT = 512  # spaces and invisible characters included
+NEVER_MAILED = ("invalid", "localhost", "local", "test", "onion", "arpa")
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\ufeff"))
+_MOBILE = re.compile(r"7[1-57-9]\d{8}")
+_DRAMA = re.compile(r"7700900\d{3}")
+_GAPS = re.compile(r"(?<=[\d()+])[\s\-‐‑‒–—−.]+(?=[\d()+])")
+_NUMBER = re.compile(r"\+?\d{1,20}")
+_ACCOUNT = re.compile(r"@?([A-Za-z0-9_]{1,15})")
+_ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &._+!?-]{1,11}")
+_SHORT = re.compile(r"\d{2,8}")
+
+
+def normalise(address: str, medium: Medium) -> str:
+    """The one spelling of `address` on `medium`. BadAddress carries the sentence to show."""
+    match medium:
+        case Medium.EMAIL:
+            return email(address)
+        case Medium.SMS:
+            return uk_mobile(address)
+        case Medium.SOCIAL:
+            return account(address)
+        case Medium.PUSH:
+            return endpoint(address)
+
+
+def email(address: str) -> str:
+    """Whole address in lower case, the domain in its ASCII form."""
+    text = _tidy(address, ENTER_AN_EMAIL)
+    if text.rpartition(".")[2].lower() in NEVER_MAILED or text.lower().endswith("@localhost"):
+        raise BadAddress(USE_ANOTHER_EMAIL)
+    try:
+        checked = validate_email(
+            text, check_deliverability=False, allow_smtputf8=False, allow_quoted_local=False
+        )
+    except EmailNotValidError as error:
+        raise BadAddress(ENTER_AN_EMAIL) from error
+    spelling = (checked.ascii_email or "").lower()
+    if not spelling or len(spelling) > LONGEST_EMAIL:
+        raise BadAddress(ENTER_AN_EMAIL)
+    return spelling
+
+
+def uk_mobile(address: str) -> str:
+    """`+447…` of a number that a UK mobile network serves."""
+    text = _GAPS.sub("", unicodedata.normalize("NFKC", _tidy(address, ENTER_A_MOBILE)))
+    text = text.replace("(0)", "").replace("(", "").replace(")", "")
+    if not text.isascii() or not _NUMBER.fullmatch(text):
+        raise BadAddress(ENTER_A_MOBILE)
+    text = f"+{text[2:]}" if text.startswith("00") else text
+    national = _uk_national(text)
+    if national is None:
+        raise BadAddress(ONLY_UK_MOBILES if _is_foreign(text) else ENTER_A_MOBILE)
+    if _DRAMA.fullmatch(national):
+        return f"+44{national}"
+    number = phonenumbers.PhoneNumber(country_code=44, national_number=int(national))
+    if not phonenumbers.is_valid_number(number):
+        raise BadAddress(ENTER_A_MOBILE)
+    if not _MOBILE.fullmatch(national) or _is_of_the_islands(number):
+        is_landline = national[0] in "123"
+        raise BadAddress(ENTER_A_MOBILE if is_landline else ONLY_UK_MOBILES)
+    return f"+44{national}"
+
+
+def account(address: str) -> str:
+    """`@name` in lower case, as X spells accounts: 1 to 15 letters, digits and underscores."""
+    found = _ACCOUNT.fullmatch(_tidy(address, ENTER_AN_ACCOUNT))
+    if not found:
+        raise BadAddress(ENTER_AN_ACCOUNT)
+    return f"@{found[1].lower()}"
+
+
+def endpoint(address: str) -> str:
+    """The address a browser's push service gave, unchanged."""
+    text = address.strip()
+    if not text.startswith("https://") or len(text) > 2048 or not text.isprintable() or " " in text:
+        raise BadAddress(ENTER_AN_ENDPOINT)
+    return text
+
+
+def incoming_number(sender: str) -> str:
+    """Who sent a text, in E.164 where it is a number, else as given: never raises."""
+    text = sender.translate(_INVISIBLE).strip()
+    if is_short_or_alphanumeric(text):
+        return text
+    try:
+        number = phonenumbers.parse(text[:40], "GB")
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_possible_number(number) or number.extension:
+        return text
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_short_or_alphanumeric(sender: str) -> bool:
+    """Whether a text came from a short code or from letters: nobody there reads an answer."""
+    text = sender.strip()
+    return bool(_SHORT.fullmatch(text) or _ALPHANUMERIC.fullmatch(text)) and not text.startswith("+")
+
+
+def _tidy(address: str, otherwise: str) -> str:
+    """Without surrounding space and invisible characters; control characters inside are refused."""
+    if len(address) > LONGEST_INPUT:
+        raise BadAddress(otherwise)
+    text = address.translate(_INVISIBLE).strip()
+    if not text or any(unicodedata.category(character)[0] == "C" for character in text):
+        raise BadAddress(otherwise)
+    return text
+
+
+def _uk_national(text: str) -> str | None:
+    """The digits after 0 or +44, or none if the number is not written as a UK one."""
+    if text.startswith("+44"):
+        return text[3:].lstrip("0") or None
+    if text.startswith("447") and len(text) == 12:
+        return text[2:]
+    return text[1:] if text.startswith("0") and len(text) > 1 else None
+
+
+def _is_of_the_islands(number: phonenumbers.PhoneNumber) -> bool:
+    """Whether it is served from Guernsey, Man or Jersey, which share our country code but not our prices."""
+    return any(phonenumbers.is_valid_number_for_region(number, island) for island in ("GG", "IM", "JE"))
+
+
+def _is_foreign(text: str) -> bool:
+    return text.startswith("+") and not text.startswith("+44")

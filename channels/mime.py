@@ -1,0 +1,214 @@
+"""Composing mail: compiled once for a message in a language, joined for each recipient.
+
+Pure. Called by `email_smtp`. Sources: RFC 5322 (headers), 2045 §6.7 (quoted-printable), 2047 (encoded
+words), 2046 §5.1.4 (alternative), 8058 (one-click unsubscribe). A soft line break stands on each side
+of a value, so no value can make a line longer than 76 octets or end a line of ours.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from hashlib import sha256
+
+from channels.base import Content, Form, Hole, Prepared, cut, without_holes
+from channels.errors import CannotExpress
+
+# Holes that the channel itself fills; a template's own names hold no dot.
+FROM, HEAD = ".from", ".head"
+
+_OURS = frozenset(
+    {"from", "to", "subject", "date", "message-id", "reply-to", "mime-version", "bcc", "return-path"}
+)
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
+_ATOMS = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*")
+_PLAIN_IN_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_LINE = 76
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotedHole(Hole):
+    """A hole in a quoted-printable part."""
+
+    def write(self, value: str) -> bytes:
+        quoted = _quoted(super().write(value))
+        return b"=\r\n" + quoted + b"=\r\n" if quoted else b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordHole(Hole):
+    """A hole in a header line, written as encoded words between encoded words."""
+
+    def write(self, value: str) -> bytes:
+        return _encoded_words(super().write(value).decode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawHole(Hole):
+    """A hole for what this module wrote and checked itself."""
+
+    def write(self, value: str) -> bytes:
+        return value.encode("ascii")
+
+
+def compile_mail(content: Content) -> Prepared:
+    """A whole message as pieces. CannotExpress where subject or sender's name hold a line break."""
+    pieces: list[bytes | Hole] = [
+        b"From: ",
+        _display_name(content.sender_name),
+        b"<",
+        RawHole(name=FROM),
+        b">\r\nSubject:",
+        *_subject(content.subject),
+        b"\r\n",
+        RawHole(name=HEAD),
+        f"Content-Language: {_token(content.language)}\r\nMIME-Version: 1.0\r\n".encode(),
+        *_body(content),
+    ]
+    return Prepared(medium=content.medium, language=content.language, pieces=tuple(_joined(pieces)))
+
+
+def envelope(
+    *,
+    sender: str,
+    to: str,
+    message_id: str,
+    at: datetime,
+    reply_to: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Values of the channel's own holes. ValueError where one would break a header line."""
+    lines = [
+        header("To", to),
+        header("Date", format_datetime(at.astimezone(UTC))),
+        header("Message-ID", message_id),
+    ]
+    if reply_to:
+        lines.append(header("Reply-To", reply_to))
+    for name, value in (headers or {}).items():
+        if name.lower() in _OURS or name.lower().startswith("content-"):
+            raise ValueError(f"{name} is written by the channel")
+        lines.append(header(name, value))
+    return {FROM: _one_line(sender), HEAD: "".join(lines)}
+
+
+def header(name: str, value: str) -> str:
+    """One folded ASCII header. ValueError for line breaks, control characters, other letters, overlong words."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("not a header name")
+    lines = [f"{name}:"]
+    for word in _one_line(value).split(" "):
+        if len(lines[-1]) + 1 + len(word) > _LINE and len(lines[-1]) > len(name) + 1:
+            lines.append("")
+        lines[-1] += f" {word}"
+    folded = "\r\n".join(lines)
+    if any(len(line) > 998 for line in lines) or any(not line.strip() for line in lines[1:]):
+        raise ValueError(f"{name} cannot be folded")
+    return f"{folded}\r\n"
+
+
+# --- Header lines -------------------------------------------------------------------------
+
+
+def _one_line(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("a header value holds a line break or a character outside ASCII")
+    return value
+
+
+def _token(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "", text) or "en"
+
+
+def _refuse_breaks(text: str, what: str) -> str:
+    if any(character in text for character in "\r\n\0"):
+        raise CannotExpress(f"Remove line breaks from the {what}")
+    return text
+
+
+def _display_name(name: str) -> bytes:
+    """A name before an address: as it is, quoted or encoded; empty for none."""
+    text = " ".join(without_holes(_refuse_breaks(name, "sender's name")).split())
+    if not text:
+        return b""
+    if text.isascii() and text.isprintable():
+        bare = text if _ATOMS.fullmatch(text) else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+        if len(bare) <= _LINE - 6:
+            return f"{bare} ".encode()
+    return _encoded_words(text).lstrip() + b"\r\n "
+
+
+def _subject(subject: str) -> Iterator[bytes | Hole]:
+    """One plain line where it can be one, else encoded words (the space between two is not read)."""
+    pieces = cut(_refuse_breaks(subject, "subject"))
+    if all(isinstance(piece, bytes) for piece in pieces) and "=?" not in subject:
+        try:
+            yield header("Subject", subject).removeprefix("Subject:").removesuffix("\r\n").encode()
+        except ValueError:
+            yield _encoded_words(subject)
+        return
+    for piece in pieces:
+        yield _encoded_words(piece.decode()) if isinstance(piece, bytes) else WordHole(name=piece.name)
+
+
+def _encoded_words(text: str) -> bytes:
+    """UTF-8 encoded words, each on a folded line of its own and none over 75 octets; empty for no text."""
+    words, word = [], b""
+    for character in text:
+        step = b"".join(_q(octet) for octet in character.encode())
+        if len(word) + len(step) > 60:
+            words.append(word)
+            word = b""
+        word += step
+    words += [word] if word else []
+    return b"".join(b"\r\n =?utf-8?q?" + each + b"?=" for each in words)
+
+
+def _q(octet: int) -> bytes:
+    if octet in _PLAIN_IN_WORD:
+        return bytes([octet])
+    return b"_" if octet == 0x20 else b"=%02X" % octet
+
+
+# --- Body ---------------------------------------------------------------------------------
+
+
+def _body(content: Content) -> Iterator[bytes | Hole]:
+    if not content.html:
+        yield from _part("plain", content.text)
+        return
+    # "=_" cannot occur in quoted-printable text, so the line between parts is never in one.
+    line = "=_" + sha256(f"{content.text}\0{content.html}".encode()).hexdigest()[:32]
+    yield f'Content-Type: multipart/alternative;\r\n boundary="{line}"\r\n\r\n'.encode()
+    for kind, text in (("plain", content.text), ("html", content.html)):
+        yield f"--{line}\r\n".encode()
+        yield from _part(kind, text)
+    yield f"--{line}--\r\n".encode()
+
+
+def _part(kind: str, text: str) -> Iterator[bytes | Hole]:
+    """One part with its headers, ending in a line break of the part's own."""
+    yield f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n".encode()
+    form = Form.HTML if kind == "html" else Form.TEXT
+    for piece in cut(text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", ""), form):
+        yield _quoted(piece) if isinstance(piece, bytes) else QuotedHole(name=piece.name, form=piece.form)
+    yield b"\r\n"
+
+
+def _quoted(text: bytes) -> bytes:
+    return binascii.b2a_qp(text, istext=True).replace(b"\n", b"\r\n")
+
+
+def _joined(pieces: Iterable[bytes | Hole]) -> Iterator[bytes | Hole]:
+    """The same pieces with neighbouring constants made one."""
+    constant = b""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            constant += piece
+            continue
+        yield constant
+        yield piece
+        constant = b""
+    yield constant
