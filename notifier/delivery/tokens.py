@@ -4,6 +4,7 @@ A delivery's own id is a number; outside it appears only in these tokens, and co
 reply address, a bounce address, a callback or a Message-ID. Every token is good for one use.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from subscribers.signing import Keys, Use
@@ -63,6 +64,40 @@ def read_link_token(keys: Keys, use: Use, token: str) -> tuple[UUID, int] | None
     if payload is None or len(payload) != 18:
         return None
     return UUID(bytes=payload[:16]), int.from_bytes(payload[16:])
+
+
+def manage_url(keys: Keys, public_url: str, contact_point: UUID, version: int) -> str:
+    """The page where a person changes what they get."""
+    return f"{public_url}/manage/{link_token(keys, Use.MANAGE, contact_point, version)}"
+
+
+def unsubscribe_url(keys: Keys, public_url: str, contact_point: UUID, version: int) -> str:
+    """The page that ends everything on that contact point; also what RFC 8058 posts to."""
+    return f"{public_url}/unsubscribe/{link_token(keys, Use.UNSUBSCRIBE, contact_point, version)}"
+
+
+def manage_url(keys: Keys, contact_point: UUID, version: int, public_url: str) -> str:
+    """The page where whoever holds the message changes what that contact point gets."""
+    return f"{public_url}/manage/{link_token(keys, Use.MANAGE, contact_point, version)}"
+
+
+def unsubscribe_url(keys: Keys, contact_point: UUID, version: int, public_url: str) -> str:
+    """GET shows a button, POST stops (RFC 8058): in the header and at the foot of every message."""
+    return f"{public_url}/unsubscribe/{link_token(keys, Use.UNSUBSCRIBE, contact_point, version)}"
+
+
+def fresh_token(keys: Keys, contact_point: UUID, version: int, expires_at: datetime) -> str:
+    """For a link asked for just now, which shows everything held; worthless after `expires_at`."""
+    payload = contact_point.bytes + version.to_bytes(2) + int(expires_at.timestamp()).to_bytes(5)
+    return keys.token(Use.FRESH, payload)
+
+
+def read_fresh_token(keys: Keys, token: str, now: datetime) -> tuple[UUID, int] | None:
+    """(contact point, link version) of a fresh link that has not run out, or None."""
+    payload = keys.read_token(Use.FRESH, token)
+    if payload is None or len(payload) != 23 or int.from_bytes(payload[18:]) <= now.timestamp():
+        return None
+    return UUID(bytes=payload[:16]), int.from_bytes(payload[16:18])
 
 
 def _signed(keys: Keys, use: Use, delivery: int) -> str:
