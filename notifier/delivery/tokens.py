@@ -76,16 +76,6 @@ def unsubscribe_url(keys: Keys, public_url: str, contact_point: UUID, version: i
     return f"{public_url}/unsubscribe/{link_token(keys, Use.UNSUBSCRIBE, contact_point, version)}"
 
 
-def manage_url(keys: Keys, contact_point: UUID, version: int, public_url: str) -> str:
-    """The page where whoever holds the message changes what that contact point gets."""
-    return f"{public_url}/manage/{link_token(keys, Use.MANAGE, contact_point, version)}"
-
-
-def unsubscribe_url(keys: Keys, contact_point: UUID, version: int, public_url: str) -> str:
-    """GET shows a button, POST stops (RFC 8058): in the header and at the foot of every message."""
-    return f"{public_url}/unsubscribe/{link_token(keys, Use.UNSUBSCRIBE, contact_point, version)}"
-
-
 def fresh_token(keys: Keys, contact_point: UUID, version: int, expires_at: datetime) -> str:
     """For a link asked for just now, which shows everything held; worthless after `expires_at`."""
     payload = contact_point.bytes + version.to_bytes(2) + int(expires_at.timestamp()).to_bytes(5)
