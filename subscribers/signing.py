@@ -59,13 +59,13 @@ class Keys:
 
     # --- sealed columns -------------------------------------------------------------------
 
-    def seal(self, place: str, row: UUID | int, value: str | bytes) -> bytes:
+    def seal(self, place: str, row: UUID | int | str, value: str | bytes) -> bytes:
         """Key id, nonce and AES-256-GCM of a value; `place` (table.column) and row id are bound to it."""
         plain = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
         nonce = secrets.token_bytes(NONCE_BYTES)
         return self._newest + nonce + self._aes[self._newest].encrypt(nonce, plain, _bound(place, row))
 
-    def open(self, place: str, row: UUID | int, sealed: bytes) -> bytes:
+    def open(self, place: str, row: UUID | int | str, sealed: bytes) -> bytes:
         """The value sealed at that place. Raises CannotOpen."""
         key = self._aes.get(bytes(sealed[:KEY_ID_BYTES]))
         if key is None:
@@ -76,7 +76,7 @@ class Keys:
         except InvalidTag as error:
             raise CannotOpen(f"{place} of another row, or changed") from error
 
-    def open_text(self, place: str, row: UUID | int, sealed: bytes) -> str:
+    def open_text(self, place: str, row: UUID | int | str, sealed: bytes) -> str:
         """The text sealed at that place. Raises CannotOpen."""
         return self.open(place, row, sealed).decode("utf-8", "surrogatepass")
 
@@ -148,5 +148,5 @@ def _derive(secret: bytes, use: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
 
 
-def _bound(place: str, row: UUID | int) -> bytes:
+def _bound(place: str, row: UUID | int | str) -> bytes:
     return place.encode() + b"\0" + (row.bytes if isinstance(row, UUID) else str(row).encode())

@@ -2,6 +2,8 @@
 
 from notifier.models.consultations import Consultation, ConsultationState, WardPriority
 from notifier.models.deliveries import (
+    IS_IN_DOUBT,
+    IS_PENDING,
     Attempt,
     Delivery,
     DeliveryEvent,
@@ -24,7 +26,7 @@ from notifier.models.inbox import (
     Note,
     RoutingDecision,
 )
-from notifier.models.messages import Kind, Message, MessageArea, MessageState, MessageText
+from notifier.models.messages import Kind, Message, MessageArea, MessageState, MessageText, MessageTopic
 from notifier.models.teams import (
     ApiToken,
     AuditEvent,
@@ -41,6 +43,8 @@ from notifier.models.teams import (
 )
 
 __all__ = [
+    "IS_IN_DOUBT",
+    "IS_PENDING",
     "ApiToken",
     "Attempt",
     "AuditEvent",
@@ -65,6 +69,7 @@ __all__ = [
     "MessageArea",
     "MessageState",
     "MessageText",
+    "MessageTopic",
     "Note",
     "Notice",
     "NoticeKind",

@@ -85,7 +85,17 @@ class MessageText(Base):
 
 
 class MessageArea(Base):
+    """The areas of a message; at approval with everything inside them, so that a ward's page finds it."""
+
     __tablename__ = "message_areas"
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     area_code: Mapped[str] = mapped_column(ForeignKey("areas.code"), primary_key=True)
     __table_args__ = (Index("ix_message_areas_area_code", "area_code"),)
+
+
+class MessageTopic(Base):
+    """The topics of a message. None at all: whoever subscribes to its areas, whatever the topic."""
+
+    __tablename__ = "message_topics"
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
+    topic_slug: Mapped[str] = mapped_column(ForeignKey("topics.slug"), primary_key=True)

@@ -546,6 +546,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", "language", name=op.f("pk_message_texts")),
     )
     op.create_table(
+        "message_topics",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("topic_slug", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name=op.f("fk_message_topics_message_id")),
+        sa.ForeignKeyConstraint(["topic_slug"], ["topics.slug"], name=op.f("fk_message_topics_topic_slug")),
+        sa.PrimaryKeyConstraint("message_id", "topic_slug", name=op.f("pk_message_topics")),
+    )
+    op.create_table(
         "notices",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("contact_point_id", sa.Uuid(), nullable=False),
@@ -772,6 +780,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_notices_contact_point_id"))
 
     op.drop_table("notices")
+    op.drop_table("message_topics")
     op.drop_table("message_texts")
     with op.batch_alter_table("message_areas", schema=None) as batch_op:
         batch_op.drop_index("ix_message_areas_area_code")
