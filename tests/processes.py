@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+MEMORY_BYTES = 2**30
 
 
 class ServerDied(RuntimeError):
@@ -41,13 +42,23 @@ def outside_the_loop(call: Callable[[], T]) -> T:
 
 
 @contextmanager
-def short_folder(kind: str) -> Iterator[Path]:
-    """A folder of the server's own, with a short path: PostgreSQL keeps a socket in it."""
-    folder = Path(tempfile.mkdtemp(prefix=f"notifier-{kind}-", dir="/tmp"))
+def short_folder(kind: str, *, in_memory: bool = False) -> Iterator[Path]:
+    """A new folder, gone at the end. Its path is short: PostgreSQL keeps a socket in it.
+
+    in_memory: in the memory's file system where there is room. A copied database is 500 files, which
+    take 0.02 s there and up to 0.5 s on a disk.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"notifier-{kind}-", dir=_memory() if in_memory else "/tmp"))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> str:
+    place = "/dev/shm"
+    roomy = os.access(place, os.W_OK) and shutil.disk_usage(place).free > MEMORY_BYTES
+    return place if roomy else "/tmp"
 
 
 @dataclass(kw_only=True)

@@ -188,12 +188,12 @@ def private_postgres(*, durable: bool = False) -> Iterator[Postgres]:
 
     Fast unless `durable`: then what is committed survives a crash of the machine, as in production.
     """
-    with short_folder("pg") as folder:
-        identity = _without_root(folder)
+    with short_folder("pg") as folder, short_folder("pg", in_memory=not durable) as rows_folder:
+        identity = _without_root(folder, rows_folder)
         programs = _runnable_programs(postgres_programs(), folder, identity)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         environment = kept | {"LC_ALL": "C.UTF-8", "HOME": str(folder)}
-        rows = folder / "rows"
+        rows = rows_folder / "rows"
         words = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions"]
         command: list[str | Path] = [programs / "initdb", "-D", rows, *words]
         made = subprocess.run(
@@ -201,8 +201,9 @@ def private_postgres(*, durable: bool = False) -> Iterator[Postgres]:
         )
         if made.returncode:
             raise ServerDied(f"initdb failed:\n{made.stdout}\n{made.stderr}")
-        speed = () if durable else ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-        settings = [word for setting in ("max_connections=200", *speed) for word in ("-c", setting)]
+        speed = [] if durable else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        wished = ["max_connections=200", "max_wal_size=256MB", *speed]
+        settings = [word for setting in wished for word in ("-c", setting)]
         program: list[str | Path] = [programs / "postgres", "-D", rows, "-h", "127.0.0.1", "-k", folder]
         child, port = Child.on_a_free_port(
             lambda port: Child(
@@ -228,12 +229,13 @@ def _postmaster_is_ready(rows: Path, process_id: int) -> bool:
     return len(lines) >= 8 and lines[0] == str(process_id) and lines[7].strip() == "ready"
 
 
-def _without_root(folder: Path) -> dict[str, Any]:
+def _without_root(*folders: Path) -> dict[str, Any]:
     """As whom PostgreSQL runs: it refuses root, so root lends it the user `nobody`."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    for folder in folders:
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
