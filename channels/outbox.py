@@ -29,7 +29,6 @@ from channels.base import (
     Refusal,
     Refused,
     Unknown,
-    Variable,
     filled,
 )
 from channels.words import Words, compile_words, read_words
@@ -56,24 +55,17 @@ class Kept:
 
 
 class Outbox(Channel):
-    """Keeps each message as one JSON file named by its attempt."""
+    """Keeps each message as one JSON file named by its attempt, in the folder NOTIFIER_OUTBOX_DIR."""
 
     name = "outbox"
     capabilities = Capabilities(
         media=frozenset(Medium),
-        replies=False,
+        replies=True,
         receipts=False,
         html=True,
         max_text=None,
         idempotency=Idempotency.NONE,
         slot_rows=5,
-    )
-    variables = (
-        Variable(
-            name="NOTIFIER_OUTBOX_DIR",
-            meaning="Folder in which the outbox keeps what it sends, one file a message",
-            default="outbox",
-        ),
     )
 
     def __init__(self, folder: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

@@ -1,0 +1,111 @@
+"""One kept HTTP session for a provider, with a deadline and an origin that can be another than the provider's own.
+
+For `sms_twilio` and `social_x`. It tells apart, before an SDK can blur it, what certainly did not arrive from
+what may have.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from channels.base import Failed, Outcome, Throttled, Unknown
+
+DEFAULT_WAIT_SECONDS = 60.0
+_LONGEST_WAIT_SECONDS = 24 * 3600.0
+
+
+class TooFast(Exception):
+    """The provider asks us to wait (429)."""
+
+    def __init__(self, after_seconds: float) -> None:
+        self.after_seconds = after_seconds
+        super().__init__(f"wait {after_seconds:.0f} s")
+
+
+class NoAnswer(Exception):
+    """The provider failed while it had the request (5xx)."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"status {status}")
+
+
+# What a call may raise besides an SDK's own errors.
+TROUBLE = (TooFast, NoAnswer, aiohttp.ClientError, TimeoutError, OSError)
+
+
+class Session:
+    """Requests to one provider. Opened by the first call, inside the running loop."""
+
+    def __init__(self, origin: str, *, total_seconds: float = 10, connect_seconds: float = 5) -> None:
+        self._origin = URL(origin.rstrip("/"))
+        self._timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, url: str | URL, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One call, its body read. TooFast for 429, NoAnswer for 5xx, else aiohttp's errors and TimeoutError."""
+        options = {**options, "timeout": self._timeout, "allow_redirects": False}
+        async with self._opened().request(method, self._moved(URL(url)), **options) as response:
+            if response.status == 429:
+                raise TooFast(_wait_seconds(response))
+            if response.status >= 500:
+                raise NoAnswer(response.status)
+            await response.read()
+            yield response
+
+    def _moved(self, url: URL) -> URL:
+        return URL(f"{self._origin}{url.raw_path_qs}", encoded=True)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=64, keepalive_timeout=15)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return self._session
+
+
+def outcome_of(trouble: BaseException) -> Outcome:
+    """What an error of a call that should send something means."""
+    match trouble:
+        case TooFast(after_seconds=after):
+            return Throttled(after_seconds=after, code="429")
+        case NoAnswer(status=status):
+            return Unknown(reason=f"the provider failed with {status}")
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+            return Failed(reason="no connection to the provider")
+        case aiohttp.ContentTypeError(status=status) if 400 <= status < 500:
+            return Failed(reason=f"turned away with {status}", code=str(status))
+        case TimeoutError():
+            return Unknown(reason="no answer in time")
+        case _:
+            return Unknown(reason="the connection broke during the call")
+
+
+def _wait_seconds(response: aiohttp.ClientResponse) -> float:
+    """From Retry-After (seconds or a date) or x-rate-limit-reset (Unix time)."""
+    asked = response.headers.get("Retry-After", "").strip()
+    reset = response.headers.get("x-rate-limit-reset", "").strip()
+    try:
+        if asked.isdigit():
+            wait = float(asked)
+        elif asked:
+            wait = parsedate_to_datetime(asked).timestamp() - time.time()
+        elif reset:
+            wait = float(reset) - time.time()
+        else:
+            return DEFAULT_WAIT_SECONDS
+    except ValueError:
+        return DEFAULT_WAIT_SECONDS
+    return min(max(wait, 1.0), _LONGEST_WAIT_SECONDS)

@@ -1,0 +1,126 @@
+"""Twilio's web calls: are they Twilio's, and what do they say.
+
+Pure. Called by `sms_twilio`. The signature joins names and values without a mark between them and drops
+repeated values, so a field that is repeated, missing or of the wrong shape makes a call doubtful, and a doubtful call is
+refused. Source: Twilio's "Validating requests" and "Track the message status" pages.
+"""
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import parse_qs, parse_qsl, urlsplit, urlunsplit
+
+from twilio.request_validator import RequestValidator
+
+from channels import addresses
+from channels.base import Event, HookRequest, Incoming, Medium, Progress, Receipt
+from channels.errors import BadHook
+
+MAX_BODY = 100_000
+MAX_FIELDS = 100
+_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
+_SENDER = re.compile(
+    r"(?:[a-z]{2,12}:)?\+?[\d ().-]{0,25}|[A-Za-z0-9 &._+!?-]{1,11}|[a-z]{2,12}:[\w.-]{1,40}"
+)
+_CODE = re.compile(r"\d{1,6}")
+
+# Twilio's word → ours. A word that is not here is a step on the way and makes no event.
+_PROGRESS = {
+    "sent": Progress.SENT,
+    "delivered": Progress.DELIVERED,
+    "undelivered": Progress.UNDELIVERED,
+    "failed": Progress.UNDELIVERED,
+}
+# The handset or number will never take a text from us: no such number, a landline, opted out.
+_PERMANENT = frozenset({"21211", "21610", "21614", "30005", "30006"})
+
+
+def is_signed(url: str, fields: Mapping[str, str], signature: str, tokens: Iterable[str]) -> bool:
+    """Whether any token gives the signature, over the address with or without its default port."""
+    wanted = signature.encode("utf-8", "replace")
+    found = [
+        hmac.compare_digest(RequestValidator(token).compute_signature(spelling, fields).encode(), wanted)
+        for token in tokens
+        for spelling in _spellings(url)
+    ]
+    return any(found)
+
+
+def fields_of(body: bytes) -> dict[str, str] | None:
+    """The form's fields; none where it cannot be read as one or names a field twice."""
+    if len(body) > MAX_BODY:
+        return None
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
+    except ValueError:
+        return None
+    fields = dict(pairs)
+    return fields if len(fields) == len(pairs) else None
+
+
+def is_whole(fields: Mapping[str, str], account_sid: str) -> bool:
+    """Whether the fields that matter are there and of their shape, and the account is ours."""
+    if fields.get("AccountSid") != account_sid or not _SID.fullmatch(fields.get("MessageSid", "")):
+        return False
+    if not all(_SENDER.fullmatch(fields.get(name, "")) for name in ("From", "To")):
+        return False
+    if "MessageStatus" in fields:
+        return "Body" not in fields and fields["MessageStatus"].isalpha()
+    return "Body" in fields and "From" in fields and "To" in fields
+
+
+def events_of(request: HookRequest) -> Sequence[Event]:
+    """A receipt or a text; nothing for a status that is only a step. BadHook where it cannot be read."""
+    fields = fields_of(request.body)
+    if fields is None or "MessageSid" not in fields:
+        raise BadHook
+    if "MessageStatus" in fields:
+        return _receipts(request, fields)
+    if "Body" not in fields:
+        raise BadHook
+    return (
+        Incoming(
+            event_id=fields["MessageSid"],
+            medium=Medium.SMS,
+            sender=addresses.incoming_number(fields.get("From", "")),
+            recipient=addresses.incoming_number(fields.get("To", "")),
+            text=fields["Body"],
+            at=None,
+            raw=request.body,
+        ),
+    )
+
+
+def _receipts(request: HookRequest, fields: Mapping[str, str]) -> Sequence[Event]:
+    status, code = fields["MessageStatus"].lower(), fields.get("ErrorCode", "")
+    progress = _PROGRESS.get(status)
+    if progress is None:
+        return ()
+    attempt = parse_qs(urlsplit(request.url).query).get("attempt", [""])[0]
+    return (
+        Receipt(
+            event_id=f"{fields['MessageSid']}:{status}",
+            provider_id=fields["MessageSid"],
+            attempt=attempt,
+            progress=progress,
+            at=None,  # Twilio's own time has no zone and no seconds
+            raw=request.body,
+            code=code if _CODE.fullmatch(code) else "",
+            permanent=progress is Progress.UNDELIVERED and code in _PERMANENT,
+        ),
+    )
+
+
+def _spellings(url: str) -> tuple[str, str]:
+    """The address as it is configured, and with its port put in or left out."""
+    parts = urlsplit(url)
+    default = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
+    host = parts.netloc
+    other = host.rpartition(":")[0] if parts.port is not None else f"{host}{default}"
+    return url, urlunsplit(parts._replace(netloc=other))
