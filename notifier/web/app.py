@@ -1,0 +1,27 @@
+"""Puts the web application together. `serve`, `demo` and the tests call `make_app`."""
+
+from aiohttp import web
+
+from notifier.runtime import Service
+from notifier.web import health, public, static_files
+from notifier.web.health import METERS, Meters
+from notifier.web.middleware import MIDDLEWARES
+from notifier.web.service import SERVICE
+
+PUBLIC_BODY_BYTES = 64 * 1024
+PARTS = (health, static_files, public)  # each has a list ROUTES
+
+
+def make_app(service: Service) -> web.Application:
+    """The application over an open service; the caller closes the service after the application."""
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=PUBLIC_BODY_BYTES)
+    app[SERVICE] = service
+    app[METERS] = Meters()
+    for part in PARTS:
+        app.add_routes(part.ROUTES)
+    return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """Without aiohttp's own access log, which would write the tokens in our paths."""
+    return web.AppRunner(app, access_log=None, handle_signals=False)

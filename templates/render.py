@@ -1,0 +1,189 @@
+"""The one home of jinja2: messages, notices and web pages from the files beside this one.
+
+`notifier.delivery` asks for `message` and `notice`, the web pages for `page`, the compose page for
+`check_text`. Words from people are values, never templates, and lose the marks of holes on their way in.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+from channels.base import Content, Medium, hole, without_holes
+from templates import dates
+from templates.dates import long_date
+from templates.languages import ENGLISH, direction
+from templates.markdown import check_text, html, plain
+
+__all__ = ["check_text", "html", "long_date", "message", "notice", "page", "plain"]
+
+HERE = Path(__file__).parent
+LINKS = ("manage_url", "unsubscribe_url")  # personal: left as holes in everything sent to many
+
+_POST_LENGTH = 280  # X counts a character outside the Latin ranges as 2 and every link as 23
+_LINK_LENGTH = 23
+
+
+class NoSuchTemplate(LookupError):
+    """There is no folder of that name in templates/messages, or it has no words for that medium."""
+
+
+def message(medium: Medium, language: str, words: Mapping[str, Any]) -> Content:
+    """A team's message for one medium.
+
+    words: title, body (limited Markdown), kind, team_name, area_names (list), reply_by (words or ""),
+    can_reply (bool), team_url, service_name, force_name. Holes left: manage_url, unsubscribe_url.
+    """
+    values = _safe(words)
+    values["title"] = " ".join(values["title"].split())
+    values["text"] = plain(words["body"])
+    if medium is Medium.EMAIL:
+        values["body_html"] = html(words["body"])
+    if medium is Medium.SOCIAL:
+        values["text"] = _shortened(
+            values["text"], _POST_LENGTH - _LINK_LENGTH - 4 - _weight(values["title"])
+        )
+    return _content("message", medium, language, values)
+
+
+def notice(template: str, medium: Medium, language: str, variables: Mapping[str, Any]) -> Content:
+    """What the service itself says: `template` names a folder of templates/messages.
+
+    variables: what that template needs (its list is in templates/README.md), always with service_name
+    and force_name. `manage_url` and `unsubscribe_url` are holes where they are not given.
+    """
+    return _content(template, medium, language, _safe(variables))
+
+
+def page(name: str, context: Mapping[str, Any]) -> str:
+    """A web page: `name` is its file in templates/pages. context holds `zone` for its dates."""
+    return _pages().get_template(name).render(context)
+
+
+def _content(template: str, medium: Medium, language: str, values: dict[str, Any]) -> Content:
+    values = {link: hole(link) for link in LINKS} | values | {"language": language}
+    sender = str(values.get("team_name") or values.get("service_name") or "")
+    match medium:
+        case Medium.EMAIL:
+            subject = " ".join(_file(template, "subject.txt", language, values).split())
+            text = _file(template, "email.txt", language, values)
+            rich = _file(template, "email.html", language, values | {"subject": subject})
+            return Content(
+                medium=medium, language=language, subject=subject, text=text, html=rich, sender_name=sender
+            )
+        case Medium.SMS:
+            text = _narrow(_file(template, "sms.txt", language, values))
+        case Medium.SOCIAL | Medium.PUSH:
+            text = _file(template, "social.txt", language, values)
+    return Content(medium=medium, language=language, text=text, sender_name=sender)
+
+
+def _file(template: str, file: str, language: str, values: Mapping[str, Any]) -> str:
+    """One file in the language asked for, else in English; `frame` says in which it was found."""
+    for frame in dict.fromkeys((language, ENGLISH)):
+        try:
+            found = _messages().get_template(f"{template}/{frame}/{file}")
+        except jinja2.TemplateNotFound:
+            continue
+        return found.render(values, frame=frame).strip() + "\n"
+    raise NoSuchTemplate(f"templates/messages/{template} has no {file}")
+
+
+def _safe(value: Any) -> Any:
+    """The same value, every text in it without the marks of holes."""
+    if isinstance(value, str):
+        return without_holes(value)
+    if isinstance(value, Mapping):
+        return {key: _safe(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe(each) for each in value]
+    return value
+
+
+def _narrow(text: str) -> str:
+    """The same lines without blank ones or doubled spaces: in a text each character has its price."""
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _shortened(text: str, room: int) -> str:
+    """As many whole words as fit the room of a post, an ellipsis where some are left out."""
+    if _weight(text) <= room:
+        return text
+    kept = ""
+    for word in text.split():
+        if _weight(f"{kept} {word} …") > room:
+            break
+        kept = f"{kept} {word}".strip()
+    return f"{kept.rstrip(',;:-–')}…" if kept else ""
+
+
+def _weight(text: str) -> int:
+    """No less than what X counts: what looks like an address may be counted as a link."""
+    links = sum(_LINK_LENGTH for word in text.split() if "." in word.strip(".,;:!?()"))
+    return links + sum(1 if character <= "\u10ff" else 2 for character in text)
+
+
+# --- The two environments ---------------------------------------------------------------------
+
+
+@cache
+def _messages() -> jinja2.Environment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(HERE / "messages"),
+        autoescape=lambda name: bool(name) and str(name).endswith(".html"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {"sentence": _sentence, "markdown": html, "plain": plain}
+    environment.tests |= {"right_to_left": lambda language: direction(language) == "rtl"}
+    return environment
+
+
+@cache
+def _pages() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "date": _date,
+        "day": _day,
+        "markdown": html,
+        "plain": plain,
+        "paragraphs": _paragraphs,
+    }
+    return environment
+
+
+def _sentence(text: str) -> str:
+    """The same text, ended by a full stop unless it ends a sentence already."""
+    stripped = text.rstrip()
+    return stripped if stripped.endswith((".", "!", "?", "…")) else f"{stripped}."
+
+
+@jinja2.pass_context
+def _date(context: jinja2.runtime.Context, when: Any) -> str:
+    return long_date(when, context["zone"])
+
+
+@jinja2.pass_context
+def _day(context: jinja2.runtime.Context, when: Any) -> str:
+    return dates.day(when, context["zone"])
+
+
+def _paragraphs(text: str) -> Markup:
+    """Plain words from a person, their line breaks kept and nothing in them taken for markup."""
+    blocks = (block.strip() for block in text.replace("\r\n", "\n").split("\n\n"))
+    joined = (Markup("<br>").join(block.split("\n")) for block in blocks if block)
+    return Markup("").join(Markup("<p>{}</p>").format(block) for block in joined)
