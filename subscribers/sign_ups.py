@@ -93,7 +93,10 @@ async def match_code(tx: Transaction, wishes: Sequence[Wish], code: str) -> Wish
 
 
 async def mark_confirmed(tx: Transaction, wishes: Sequence[Wish]) -> None:
-    """These are done. The choices went into the person's rows and are emptied here."""
+    """These are done. The choices went into the person's rows and are emptied here.
+
+    All but the phone, by which a link followed again still says what it said the first time.
+    """
     for wish in wishes:
         await tx.execute(
             update(SignUp)
@@ -101,7 +104,7 @@ async def mark_confirmed(tx: Transaction, wishes: Sequence[Wish]) -> None:
             .values(
                 confirmed_at=tx.now,
                 code_hash=None,
-                choices_sealed=tx.keys.seal(CHOICES, wish.id, Choices().to_json()),
+                choices_sealed=tx.keys.seal(CHOICES, wish.id, Choices(phone=wish.choices.phone).to_json()),
             )
         )
 

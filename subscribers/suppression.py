@@ -39,13 +39,24 @@ async def suppress(
 
 async def lift(tx: Transaction, contact: Contact, *, areas: Collection[str] = ()) -> None:
     """Take an address off the list, for the whole medium and for these areas: its owner asked for it."""
-    whole = Suppression.scope.in_([SuppressionScope.ALL, SuppressionScope.MEDIUM])
-    of_areas = (Suppression.scope == SuppressionScope.AREA) & Suppression.scope_code.in_(list(areas))
     await tx.execute(
         delete(Suppression).where(
             Suppression.medium == contact.medium,
             Suppression.address_hash == contact.address_hash,
-            or_(whole, of_areas),
+            Suppression.scope.in_([SuppressionScope.ALL, SuppressionScope.MEDIUM]),
+        )
+    )
+    await lift_areas(tx, contact, areas)
+
+
+async def lift_areas(tx: Transaction, contact: Contact, areas: Collection[str]) -> None:
+    """Take an address off the list of these areas alone."""
+    await tx.execute(
+        delete(Suppression).where(
+            Suppression.medium == contact.medium,
+            Suppression.address_hash == contact.address_hash,
+            Suppression.scope == SuppressionScope.AREA,
+            Suppression.scope_code.in_(list(areas)),
         )
     )
 
