@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +22,9 @@ T = TypeVar("T")
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 MEMORY_BYTES = 2**30
+
+# Reads until the tests' process is gone, however it went; then ends the server and its folders.
+LEASH = 'read -r _; kill -INT "$1"; while kill -0 "$1"; do sleep 0.1; done; shift; rm -rf "$@"'
 
 
 class ServerDied(RuntimeError):
@@ -63,28 +66,39 @@ def _memory() -> str:
 
 @dataclass(kw_only=True)
 class Child:
-    """One server process of ours: can be started again on its port, and is ended by its id."""
+    """One server process of ours: can be started again on its port, and is ended by its id.
+
+    When the tests' own process is killed, a leash ends the server too and removes its folders.
+    """
 
     command: list[str | Path]
-    folder: Path
+    folders: Sequence[Path]  # the first is where it runs and logs
     ready: Callable[[int], bool]  # whether the process of this id serves now
     identity: dict[str, Any] = field(default_factory=dict)  # user and group, for Popen
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     process: subprocess.Popen[bytes] | None = None
+    leash: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers; `ServerDied` when it does not in 30 seconds."""
-        log_file = self.folder / "log"
+        self._untie()
+        log_file = self.folders[0] / "log"
         with log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.folder,
+                cwd=self.folders[0],
                 env=self.environment,
                 **self.identity,
             )
+        self.leash = subprocess.Popen(
+            ["sh", "-c", LEASH, "leash", str(self.process.pid), *self.folders],
+            stdin=subprocess.PIPE,  # our end closes when we end
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us
+        )
         deadline = time.monotonic() + START_SECONDS
         while not self.ready(self.process.pid):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -94,15 +108,24 @@ class Child:
 
     def end(self, with_signal: signal.Signals) -> None:
         """Send the signal and wait until the process is gone. Ended already: nothing happens."""
-        if self.process is None or self.process.poll() is not None:
+        if self.process is None:
             return
-        self.process.send_signal(with_signal)
         try:
-            self.process.wait(STOP_SECONDS)
+            if self.process.poll() is None:
+                self.process.send_signal(with_signal)
+                self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise
+        finally:
+            self._untie()
+
+    def _untie(self) -> None:
+        if self.leash is not None:
+            self.leash.kill()
+            self.leash.communicate()
+            self.leash = None
 
     @classmethod
     def on_a_free_port(cls, make: Callable[[int], "Child"]) -> tuple["Child", int]:

@@ -208,7 +208,7 @@ def private_postgres(*, durable: bool = False) -> Iterator[Postgres]:
         child, port = Child.on_a_free_port(
             lambda port: Child(
                 command=[*program, "-p", str(port), *settings],
-                folder=folder,
+                folders=[folder, rows_folder],
                 ready=lambda process_id: _postmaster_is_ready(rows, process_id),
                 identity=identity,
                 environment=environment,
@@ -317,7 +317,7 @@ def private_redis(*, durable: bool = False) -> Iterator[RedisServer]:
                     "",
                     *kept,
                 ],
-                folder=folder,
+                folders=[folder],
                 ready=lambda process_id: _serves(port, process_id),
             )
         )

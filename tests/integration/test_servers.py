@@ -1,6 +1,10 @@
 """The servers the other tests stand on: fresh databases, and faults that are real."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,6 +15,7 @@ from notifier.db import Database
 from subscribers.models import Area
 from tests.servers import NoServer, NotOurs, Postgres, RedisServer, private_redis, redis_program
 
+ROOT = Path(__file__).parents[2]
 OpenDatabase = Callable[[str], Awaitable[Database]]
 
 
@@ -120,6 +125,21 @@ def test_the_process_of_a_server_is_gone_when_its_fixture_ends() -> None:
         assert process.poll() is None
     assert process.poll() is not None
     assert not _reached(server)
+
+
+def test_a_server_does_not_outlive_tests_that_were_killed() -> None:
+    starts_one = "from tests.servers import *\nwith private_redis() as it: print(it.url, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", starts_one], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as tests:
+        assert tests.stdout is not None
+        server = RedisServer(tests.stdout.readline().strip())
+        assert _reached(server)
+        tests.kill()
+    deadline = time.monotonic() + 10
+    while _reached(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_without_any_program_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
