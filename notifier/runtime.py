@@ -12,17 +12,20 @@ from channels.registry import Channels, find, installed, opened
 from notifier import config
 from notifier.config import BadConfiguration, Environment, Settings
 from notifier.db import Database
+from notifier.inbox.resolvers import DEFAULT_RESOLVERS
+from notifier.inbox.route import Resolver
 from notifier.jobs import InProcessJobs, Jobs, RedisJobs
 from subscribers.signing import Keys
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What an edge works with."""
+    """What an edge works with. resolvers: the ordered rule by which an incoming message finds its team."""
 
     environment: Environment
     db: Database
     channels: Channels
+    resolvers: Sequence[Resolver] = DEFAULT_RESOLVERS
 
     @property
     def settings(self) -> Settings:

@@ -19,6 +19,7 @@ import structlog
 from arq import Worker as ArqWorker
 from arq import func
 from redis.exceptions import RedisError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from channels.base import CanLookUp, Outcome
 from notifier.broadcast import digest, plan
@@ -27,6 +28,7 @@ from notifier.delivery.content import Contents
 from notifier.delivery.send import send
 from notifier.delivery.settle import Change, decide, record, resolve
 from notifier.delivery.sweep import InDoubt, sweep, take_doubtful
+from notifier.inbox import receive
 from notifier.inbox.handle import handle
 from notifier.jobs import QUEUE, Jobs, RedisJobs, pack, redis_settings
 from notifier.models import Lane
@@ -205,7 +207,17 @@ class Worker:
                 done = await plan.plan_page(tx, UUID(message))
 
     async def _route(self, incoming: str) -> None:
-        await handle(self.service.db, self.service.resolvers, UUID(incoming), self.service.settings)
+        """Handle one stored message. A fault of its own is counted, so that it cannot come back for ever."""
+        service, id_ = self.service, UUID(incoming)
+        try:
+            async with service.db.transaction() as tx:
+                await handle(tx, id_, service.resolvers, service.settings)
+        except (OperationalError, InterfaceError, OSError):
+            raise  # the database is away: the message is not to blame
+        except Exception as error:
+            async with service.db.transaction() as tx:
+                await receive.failed(tx, id_, f"could not be handled: {type(error).__name__}")
+            raise
 
     def _guarded(self) -> dict[str, Callable[..., Awaitable[None]]]:
         """The handlers, where a fault is logged and left to the sweep."""

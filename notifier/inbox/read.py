@@ -1,0 +1,109 @@
+"""Opens a stored message: its words, whom it is from and to, and what triage takes it for.
+
+Called by `handle`, before anything is locked or decided, and by `answer` for the ids of a resident's mail.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+
+from channels.base import Medium
+from channels.mailread import Mail, read_mail
+from channels.mailtext import new_text
+from notifier.db import Tx
+from notifier.inbox import triage
+from notifier.inbox.conversations import Words
+from notifier.inbox.receive import RAW, SENDER, TEXT, normalised
+from notifier.inbox.triage import Triage
+from notifier.models import IncomingRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A stored message, opened. sender and recipients are in their normal spelling.
+
+    is_doubtful: its sender cannot be believed: no From, several, or our own domain.
+    """
+
+    id: UUID
+    channel: str
+    event_id: str
+    medium: Medium
+    sender: str
+    recipients: tuple[str, ...]
+    words: Words
+    triage: Triage
+    raw: bytes
+    mail: Mail | None = None
+    is_doubtful: bool = False
+
+    @property
+    def text(self) -> str:
+        """The words that are new."""
+        return self.words.body if self.words.new is None else self.words.new
+
+
+def open_row(tx: Tx, row: Row[Any], *, mail_domain: str) -> Received:
+    """The row of one incoming message, opened and read."""
+    raw = tx.keys.open(RAW, row.id, row.raw_sealed)
+    sender = tx.keys.open_text(SENDER, row.id, row.sender_sealed)
+    medium = Medium(row.medium)
+    if medium is Medium.EMAIL:
+        return _mail(row, raw, sender, mail_domain)
+    text = tx.keys.open_text(TEXT, row.id, row.text_sealed)
+    return Received(
+        id=row.id,
+        channel=row.channel,
+        event_id=row.event_id,
+        medium=medium,
+        sender=sender,
+        recipients=(normalised(row.recipient, medium),) if row.recipient else (),
+        words=Words(body=text),
+        triage=triage.of_text(text),
+        raw=raw,
+    )
+
+
+async def mail_of(tx: Tx, incoming: UUID) -> Mail | None:
+    """The mail an entry came from, read again; None where it was no mail or is gone."""
+    row = (
+        await tx.execute(
+            select(IncomingRow.id, IncomingRow.medium, IncomingRow.raw_sealed).where(
+                IncomingRow.id == incoming
+            )
+        )
+    ).one_or_none()
+    if row is None or row.medium != Medium.EMAIL:
+        return None
+    return read_mail(tx.keys.open(RAW, row.id, row.raw_sealed))
+
+
+def _mail(row: Row[Any], raw: bytes, sender: str, mail_domain: str) -> Received:
+    mail = read_mail(raw)
+    new = new_text(mail.text)
+    from_us = mail.sender.rpartition("@")[2] == mail_domain.lower()
+    named = [row.recipient, *mail.recipients] if row.recipient else list(mail.recipients)
+    return Received(
+        id=row.id,
+        channel=row.channel,
+        event_id=row.event_id,
+        medium=Medium.EMAIL,
+        sender=normalised(mail.sender, Medium.EMAIL) if mail.sender else sender,
+        recipients=tuple(dict.fromkeys(each.strip().lower() for each in named)),
+        words=_words(mail, new),
+        triage=triage.of_mail(mail, new),
+        raw=raw,
+        mail=mail,
+        is_doubtful=len(mail.senders) != 1 or from_us,
+    )
+
+
+def _words(mail: Mail, new: str) -> Words:
+    """Subject, text, and the names of what was attached; the new part is what the desk shows first."""
+    subject = mail.subject if not mail.in_reply_to and not mail.references else ""
+    attached = "\n".join(f"[attached: {name}]" for name in mail.attachments)
+    body = "\n\n".join(part for part in (mail.subject, mail.text, attached) if part)
+    shown = "\n\n".join(part for part in (subject, new, attached) if part)
+    return Words(body=body, new=shown)
