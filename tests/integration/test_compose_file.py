@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,6 +71,17 @@ def test_the_fakes_take_the_options_they_are_given() -> None:
     assert [option for option in given if option not in re.findall(r"--[a-z-]+", usage)] == []
 
 
+def test_the_fakes_are_where_the_service_looks_for_them_and_sign_as_it_expects() -> None:
+    words = SERVICES["fakes"]["command"]
+    options = dict(pairwise(words))
+    environment = SERVICES["worker_one"]["environment"]
+    assert environment["NOTIFIER_SMTP_URL"] == f"smtp://fakes:{options['--smtp-port']}"
+    assert environment["NOTIFIER_TWILIO_API_URL"] == f"http://fakes:{options['--twilio-port']}"
+    assert environment["NOTIFIER_X_API_URL"] == f"http://fakes:{options['--x-port']}"
+    assert environment["NOTIFIER_TWILIO_AUTH_TOKEN"] == options["--auth-token"]
+    assert urlsplit(options["--hooks-url"]).hostname == "web"
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_what_a_service_waits_for_exists_and_can_come_true(name: str) -> None:
     for other, wait in SERVICES[name].get("depends_on", {}).items():
@@ -78,8 +90,6 @@ def test_what_a_service_waits_for_exists_and_can_come_true(name: str) -> None:
         else:
             assert wait["condition"] == "service_completed_successfully"
             assert SERVICES[other]["restart"] == "no"
-    shared = SERVICES[name].get("network_mode", "service:fakes")
-    assert shared.removeprefix("service:") in SERVICES
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
