@@ -4,7 +4,7 @@
 `check_text`. Words from people are values, never templates, and lose the marks of holes on their way in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ def _messages() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"sentence": _sentence, "markdown": html, "plain": plain}
+    environment.filters |= {"sentence": _sentence, "markdown": html, "plain": plain, "listed": _listed}
     environment.tests |= {"right_to_left": lambda language: direction(language) == "rtl"}
     return environment
 
@@ -170,6 +170,19 @@ def _sentence(text: str) -> str:
     """The same text, ended by a full stop unless it ends a sentence already."""
     stripped = text.rstrip()
     return stripped if stripped.endswith((".", "!", "?", "…")) else f"{stripped}."
+
+
+@jinja2.pass_context
+def _listed(context: jinja2.runtime.Context, names: Sequence[str], most: int = 5) -> str:
+    """ "Vassall, Myatt's Fields and 2 more", in the language of the frame."""
+    is_welsh = context.get("frame") == "cy"
+    shown = list(names[:most])
+    if len(names) > most:
+        shown.append(f"{len(names) - most} {'arall' if is_welsh else 'more'}")
+    if len(shown) < 2:
+        return "".join(shown)
+    joined = ("ac" if shown[-1][:1].lower() in "aeiouwy" else "a") if is_welsh else "and"
+    return f"{', '.join(shown[:-1])} {joined} {shown[-1]}"
 
 
 @jinja2.pass_context
