@@ -148,10 +148,10 @@ async def ask(
         if contact.subscriber != choices.subscriber:
             await say_already(tx, contact, public_url)
         return contact.id
-    if len(await sign_ups.waiting(tx, contact.id)) >= MOST_WAITING:
+    is_asked = await _may_ask(tx, contact)
+    if not is_asked and len(await sign_ups.waiting(tx, contact.id)) >= MOST_WAITING:
         return contact.id
     token = random_token()
-    is_asked = await _may_ask(tx, contact)
     code = f"{secrets.randbelow(10**6):06}" if medium == "sms" and is_asked else None
     await sign_ups.begin(tx, contact.id, choices, token=token, code=code, wording=wording, source=source)
     if is_asked:
