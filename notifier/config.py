@@ -66,7 +66,6 @@ class Settings(BaseSettings):
         le=1,
         description="Shortens every lease and wait by one factor, for drills. 1 in production.",
     )
-    failpoint: str = Field("", description="POINT:ACTION; refused outside tests")
 
     @classmethod
     def settings_customise_sources(
@@ -168,6 +167,12 @@ def build(
         faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
         raise BadConfiguration("; ".join(faults)) from error
     return Environment(settings=settings, mapping=ours)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":(secret)@") if parts.password else url
 
 
 def secret_ring(settings: Settings) -> list[str]:

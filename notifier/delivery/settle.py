@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, select, update
+from sqlalchemy import and_, bindparam, case, or_, select, update
 
 from channels.base import Accepted, Failed, Idempotency, Outcome, Refusal, Refused, Throttled, Unknown
 from notifier.db import Tx
@@ -228,7 +228,7 @@ _UPDATE = (
         and_(
             Delivery.id == bindparam("row"),
             Delivery.fence == bindparam("number"),
-            Delivery.state.in_([DeliveryState.STARTED, DeliveryState.IN_DOUBT]),
+            or_(Delivery.state == DeliveryState.STARTED, Delivery.state == DeliveryState.IN_DOUBT),
         )
     )
     .values(

@@ -1,5 +1,9 @@
 """Puts the web application together. `serve`, `demo` and the tests call `make_app`."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
 from aiohttp import web
 
 from notifier.runtime import Service
@@ -25,3 +29,16 @@ def make_app(service: Service) -> web.Application:
 def make_runner(app: web.Application) -> web.AppRunner:
     """Without aiohttp's own access log, which would write the tokens in our paths."""
     return web.AppRunner(app, access_log=None, handle_signals=False)
+
+
+@asynccontextmanager
+async def running(service: Service) -> AsyncIterator[None]:
+    """The pages, served on `NOTIFIER_LISTEN` until the block ends."""
+    runner = make_runner(make_app(service))
+    await runner.setup()
+    try:
+        at = urlsplit(f"//{service.settings.listen}")
+        await web.TCPSite(runner, at.hostname, at.port).start()
+        yield
+    finally:
+        await runner.cleanup()

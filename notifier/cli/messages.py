@@ -1,0 +1,185 @@
+"""`notifier messages` and `notifier explain`: publish from a file, watch it go out, read what happened."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import click
+from sqlalchemy import select
+
+from notifier.broadcast import approve, draft, report
+from notifier.cli.edge import environment_or_exit, fail, run
+from notifier.delivery.explain import Timeline, timeline
+from notifier.delivery.tokens import read_delivery_token
+from notifier.errors import NotFound
+from notifier.models import Kind, Team
+from notifier.runtime import Service, environment, open_service
+from notifier.staff import audit
+
+WATCH_SECONDS = 0.3
+
+
+@click.group("messages")
+def messages_command() -> None:
+    """Publish messages and see what became of them."""
+
+
+@messages_command.command("send")
+@click.option("--team", required=True, help="The team's short name, for example abbey.")
+@click.option("--kind", required=True, type=click.Choice(list(Kind)))
+@click.option(
+    "--area", "areas", multiple=True, required=True, help="A ward's or borough's code; several times."
+)
+@click.option("--title", required=True)
+@click.option(
+    "--body-file", required=True, type=click.File("r", encoding="utf-8"), help="- for standard input."
+)
+@click.option(
+    "--medium", "media", multiple=True, type=click.Choice(list(draft.MEDIA)), help="Default: all set up."
+)
+@click.option("--topic", "topics", multiple=True)
+@click.option("--reply-by", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="Local time, for a consultation.")
+@click.option("--wait", is_flag=True, help="Watch it go out.")
+@click.option("--json", "as_json", is_flag=True)
+def send_command(*, wait: bool, as_json: bool, **written: Any) -> None:
+    """Write, approve and send one message. What it may reach is decided by --team alone: this is an operator's tool."""
+    environment_or_exit()
+    run(_send(written, wait=wait, as_json=as_json))
+
+
+@messages_command.command("status")
+@click.argument("message")
+@click.option("--json", "as_json", is_flag=True)
+def status_command(message: str, *, as_json: bool) -> None:
+    """How far a message is: counts that sum to its audience."""
+    environment_or_exit()
+    run(_status(message, as_json=as_json))
+
+
+@click.command("explain")
+@click.argument("delivery")
+@click.option("--json", "as_json", is_flag=True)
+def explain_command(delivery: str, *, as_json: bool) -> None:
+    """The timeline of one delivery: its number, or the token in its Message-ID or reply address."""
+    environment_or_exit()
+    run(_explain(delivery, as_json=as_json))
+
+
+async def _send(written: Mapping[str, Any], *, wait: bool, as_json: bool) -> None:
+    async with open_service(environment(), sends=False) as service:
+        team, reply_by = written["team"], written["reply_by"]
+        new = draft.Draft(
+            kind=written["kind"],
+            texts={"en": (written["title"], written["body_file"].read())},
+            areas=written["areas"],
+            media=written["media"] or tuple(m for m in draft.MEDIA if m in service.db.carriers),
+            topics=written["topics"],
+            reply_by=reply_by.replace(tzinfo=service.settings.zone) if reply_by else None,
+        )
+        async with service.db.transaction() as tx:
+            team_id = await tx.scalar(select(Team.id).where(Team.slug == team))
+            if team_id is None:
+                raise NotFound(f"There is no team {team!r}.")
+            message = await draft.save(tx, new, team=team_id, author=None)
+            await approve.approve(tx, message, team=team_id, officer=None)
+            await audit.record(
+                tx, actor="command line", action="approve", object_kind="message", object_id=str(message)
+            )
+        if wait:
+            await _watch(service, message, quiet=as_json)
+        else:
+            click.echo(json.dumps({"id": str(message)}) if as_json else f"Approved: {message}")
+        if wait:
+            await _show(service, message, as_json=as_json)
+
+
+async def _watch(service: Service, message: UUID, *, quiet: bool) -> None:
+    """A live bar until nothing more will happen; deliveries waiting for a digest do not hold it up."""
+    bar, shown = None, 0
+    while True:
+        async with service.db.transaction(read_only=True) as tx:
+            found = await report.progress(tx, message)
+        if found is None:
+            return
+        if bar is None and found.audience and not quiet:
+            bar = click.progressbar(length=found.audience, label="Sending", file=sys.stderr)
+            bar.__enter__()
+        ended = sum(found.counts.values()) - found.under_way
+        if bar is not None:
+            bar.update(ended - shown)
+            shown = ended
+        if found.is_over:
+            break
+        await asyncio.sleep(WATCH_SECONDS)
+    if bar is not None:
+        bar.__exit__(None, None, None)
+
+
+async def _status(message: str, *, as_json: bool) -> None:
+    async with open_service(environment(), sends=False) as service:
+        try:
+            await _show(service, UUID(message), as_json=as_json)
+        except ValueError:
+            fail(f"{message} is not a message's id", code=2)
+
+
+async def _show(service: Service, message: UUID, *, as_json: bool) -> None:
+    async with service.db.transaction(read_only=True) as tx:
+        found = await report.progress(tx, message)
+    if found is None:
+        raise NotFound(f"There is no message {message}.")
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "id": str(message),
+                    "state": found.state,
+                    "audience": found.audience,
+                    "counts": dict(found.counts),
+                    "possible_repeats": found.possible_repeats,
+                    "sums_up": found.sums_up,
+                }
+            )
+        )
+        return
+    click.echo(f"Message {message}: {found.state}")
+    for state, number in sorted(found.counts.items()):
+        click.echo(f"  {state.replace('_', ' '):20} {number:>8,}")
+    total = sum(found.counts.values())
+    click.echo(
+        f"  {'in all':20} {total:>8,}  (audience {found.audience if found.audience is not None else 'not yet planned'})"
+    )
+    if found.possible_repeats:
+        click.echo(f"  possible repeats: {found.possible_repeats:,}")
+    if not found.sums_up:
+        fail("the counts do not sum to the audience: run `notifier doctor --ledger`")
+
+
+async def _explain(delivery: str, *, as_json: bool) -> None:
+    async with open_service(environment(), sends=False) as service:
+        id_ = int(delivery) if delivery.isdecimal() else read_delivery_token(service.db.keys, delivery)
+        async with service.db.transaction(read_only=True) as tx:
+            found = await timeline(tx, id_) if id_ is not None else None
+        if found is None:
+            raise NotFound(f"There is no delivery {delivery}.")
+        _print_timeline(found, service, as_json=as_json)
+
+
+def _print_timeline(found: Timeline, service: Service, *, as_json: bool) -> None:
+    if as_json:
+        steps = [{"at": step.at.isoformat(), "what": step.what} for step in found.steps]
+        click.echo(
+            json.dumps({"id": found.id, "state": found.state, "channel": found.channel, "steps": steps})
+        )
+        return
+    what = f"message {found.message_id}" if found.message_id else f"notice ({found.notice_kind})"
+    click.echo(f"Delivery {found.id}: {what} by {found.channel}, lane {found.lane.name.lower()}")
+    for step in found.steps:
+        click.echo(f"  {step.at.astimezone(service.settings.zone):%d %b %Y %H:%M:%S}  {step.what}")
+    repeat = "; a possible repeat" if found.maybe_repeat else ""
+    click.echo(
+        f"  Now: {found.state}{f' ({found.reason})' if found.reason else ''}, {found.tries} tries{repeat}"
+    )
