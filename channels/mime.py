@@ -39,10 +39,13 @@ class QuotedHole(Hole):
 
 @dataclass(frozen=True, kw_only=True)
 class WordHole(Hole):
-    """A hole in a header line, written as encoded words between encoded words."""
+    """A hole in a header line, written as encoded words between encoded words. folds: on a line of its own."""
+
+    folds: bool = True
 
     def write(self, value: str) -> bytes:
-        return _encoded_words(super().write(value).decode())
+        words = _encoded_words(super().write(value).decode())
+        return words if self.folds else words.removeprefix(b"\r\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +150,14 @@ def _subject(subject: str) -> Iterator[bytes | Hole]:
         try:
             yield header("Subject", subject).removeprefix("Subject:").removesuffix("\r\n").encode()
         except ValueError:
-            yield _encoded_words(subject)
+            yield _encoded_words(subject).removeprefix(b"\r\n")
         return
-    for piece in pieces:
-        yield _encoded_words(piece.decode()) if isinstance(piece, bytes) else WordHole(name=piece.name)
+    for number, piece in enumerate(pieces):
+        if isinstance(piece, Hole):
+            yield WordHole(name=piece.name, folds=number > 0)
+        else:
+            words = _encoded_words(piece.decode())
+            yield words if number > 0 else words.removeprefix(b"\r\n")
 
 
 def _encoded_words(text: str) -> bytes:

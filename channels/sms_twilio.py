@@ -207,6 +207,8 @@ class SmsTwilio(Channel):
             return outcome_of(trouble)
         except (ValueError, KeyError, TypeError, AttributeError):
             return Unknown(reason="an answer that cannot be read")
+        if not taken.sid:
+            return Unknown(reason="an answer that names no text")
         return Accepted(provider_id=str(taken.sid))
 
     async def look_up(self, message: Outgoing) -> Outcome:

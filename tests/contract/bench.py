@@ -1,0 +1,115 @@
+"""What a channel brings to the conformance suite: a world in which it can be tried, and what cannot happen to it.
+
+A new channel adds a bench to `benches.py` and no test.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from channels.base import Channel, Content, HookRequest, Medium, Outgoing, hole
+
+NAME = "Siôn <b>"
+SECRET_WORDS = "lamp on Abbey Road"
+
+
+class Case(StrEnum):
+    """What may befall a channel that sends."""
+
+    THROTTLED = "throttled"
+    UNREACHABLE = "unreachable"
+    CUT = "cut"  # taken, and the answer lost
+    HANG = "hang"  # no answer at all
+    BAD_ADDRESS = "bad address"
+    OPTED_OUT = "opted out"
+    HOOKS = "hooks"
+    LOOK_UP = "look-up"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """One copy as its reader sees it."""
+
+    to: str
+    text: str
+
+
+class World(ABC):
+    """An open channel and the far end it talks to."""
+
+    channel: Channel
+
+    @abstractmethod
+    def arrived(self) -> list[Arrived]:
+        """Everything the far end took."""
+
+    def throttle(self, seconds: int) -> None:
+        raise NotImplementedError
+
+    async def unplug(self) -> None:
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        raise NotImplementedError
+
+    def hang(self) -> None:
+        raise NotImplementedError
+
+    def refuse_address(self) -> None:
+        raise NotImplementedError
+
+    def refuse_opted_out(self) -> None:
+        raise NotImplementedError
+
+    def hooks(self) -> Sequence[HookRequest]:
+        """Genuine calls of the provider, each with at least one event."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bench:
+    """One channel's place in the suite.
+
+    odd_spelling: of `to`. env: enough to build it. required: variables without which it cannot be built.
+    impossible: cases that cannot occur, and why. world: opened for one test, given `to` and an empty folder.
+    """
+
+    name: str
+    medium: Medium
+    to: str
+    odd_spelling: str
+    world: Callable[[str, Path], AbstractAsyncContextManager[World]]
+    env: Mapping[str, str] = field(default_factory=dict)
+    required: Sequence[str] = ()
+    impossible: Mapping[Case, str] = field(default_factory=dict)
+
+    def content(
+        self, words: str = f"Dear {hole('name')}, the {SECRET_WORDS} is mended. {hole('link')}"
+    ) -> Content:
+        is_mail = self.medium is Medium.EMAIL
+        return Content(
+            medium=self.medium,
+            language="en",
+            text=words,
+            subject=f"News for {hole('name')}" if is_mail else "",
+            html=f"<p>Dear {hole('name')}</p>" if is_mail else "",
+            sender_name="Southmere SNT" if is_mail else "",
+        )
+
+    def outgoing(
+        self, channel: Channel, *, number: int = 1, to: str = "", values: Mapping[str, str] | None = None
+    ) -> Outgoing:
+        return Outgoing(
+            attempt=f"attempt{'abcdefgh'[number]}.mac",
+            delivery="deliveryx.mac",
+            to=to or self.to,
+            prepared=channel.prepare(self.content()),
+            values={"name": NAME, "link": "https://link.example/m/abc"} if values is None else values,
+        )
+
+    @property
+    def expected_text(self) -> str:
+        return f"Dear {NAME}, the {SECRET_WORDS} is mended. https://link.example/m/abc"

@@ -1,0 +1,221 @@
+"""A stand-in for Twilio's Messages interface: accepts, refuses, is slow, calls back and passes texts on, all signed."""
+
+import asyncio
+import base64
+import binascii
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import aiohttp
+from aiohttp import web
+from twilio.request_validator import RequestValidator
+
+from tests.fakes.ledger import Ledger
+from tests.fakes.web import Answer, FakeWeb, Trouble, trouble
+
+ACCOUNT_SID = "AC" + "0" * 32
+AUTH_TOKEN = "fake-auth-token"
+
+
+def error(code: int, status: int = 400, **headers: str) -> Answer:
+    """An error as Twilio words it."""
+    body = {"code": code, "message": f"error {code}", "more_info": "", "status": status}
+    return Answer(status=status, body=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def throttled(seconds: int) -> Answer:
+    return error(20429, 429, Retry_After=str(seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptedText:
+    """One text that was taken."""
+
+    sid: str
+    to: str
+    sender: str
+    body: str
+    callback: str
+    validity_seconds: int | None
+    status: str
+    at: datetime
+
+
+class FakeTwilio(FakeWeb):
+    """`async with FakeTwilio() as twilio:`; scripts go by the number texted.
+
+    calls_back: after accepting, tell the callback address "sent" and "delivered". hooks_url: origin to which
+    calls are really made, where the public address in their signature is not reachable from here.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        account_sid: str = ACCOUNT_SID,
+        auth_token: str = AUTH_TOKEN,
+        log: Path | None = None,
+        calls_back: bool = False,
+        hooks_url: str = "",
+    ) -> None:
+        super().__init__(host=host, port=port)
+        self.account_sid, self.auth_token = account_sid, auth_token
+        self.accepted: Ledger[AcceptedText] = Ledger(log)
+        self._calls_back, self._hooks_url = calls_back, hooks_url
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        texts = "/2010-04-01/Accounts/{account}/Messages.json"
+        return [
+            web.post(texts, self._take),
+            web.get(texts, self._list),
+            web.post("/control/incoming", self._control_incoming),
+        ]
+
+    async def stop(self) -> None:
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        await super().stop()
+
+    # --- The interface --------------------------------------------------------------------
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        if not self._may(request):
+            return _reply(error(20003, 401))
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        to = form.get("To", "")
+        answer = self.scripted(to)
+        if isinstance(answer, Answer):
+            return _reply(answer)
+        if answer in (Trouble.HANG, Trouble.FAIL_AS_HTML):
+            return await trouble(answer, request)
+        if not to.startswith("+"):
+            return _reply(error(21211))
+        if not form.get("Body"):
+            return _reply(error(21602))
+        text = self._keep(form)
+        if answer is not None:
+            return await trouble(answer, request)
+        if self._calls_back and text.callback:
+            call = asyncio.create_task(self._call_back(text))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        return web.json_response(self._row(text), status=201)
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        if not self._may(request):
+            return _reply(error(20003, 401))
+        answer = self.scripted("list")
+        if isinstance(answer, Answer):
+            return _reply(answer)
+        if answer is not None:
+            return await trouble(answer, request)
+        to, sender = request.query.get("To"), request.query.get("From")
+        found = [t for t in self.accepted if to in (None, t.to) and sender in (None, t.sender)]
+        rows = [self._row(text) for text in reversed(found)]
+        page = {"page": 0, "page_size": 50, "uri": request.path, "first_page_uri": request.path}
+        return web.json_response({"messages": rows, "next_page_uri": None, "previous_page_uri": None, **page})
+
+    def _may(self, request: web.Request) -> bool:
+        kind, _, given = request.headers.get("Authorization", "").partition(" ")
+        try:
+            pair = base64.b64decode(given, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return False
+        return kind == "Basic" and pair == f"{self.account_sid}:{self.auth_token}"
+
+    def _keep(self, form: Mapping[str, str]) -> AcceptedText:
+        text = AcceptedText(
+            sid=f"SM{secrets.token_hex(16)}",
+            to=form["To"],
+            sender=form.get("From", ""),
+            body=form["Body"],
+            callback=form.get("StatusCallback", ""),
+            validity_seconds=int(form["ValidityPeriod"]) if "ValidityPeriod" in form else None,
+            status="queued",
+            at=datetime.now(UTC),
+        )
+        self.accepted.add(text, {"sid": text.sid, "to": text.to, "from": text.sender, "body": text.body})
+        return text
+
+    def _row(self, text: AcceptedText) -> dict[str, Any]:
+        when = format_datetime(text.at)
+        return {
+            "sid": text.sid, "account_sid": self.account_sid, "to": text.to, "from": text.sender, "body": text.body,
+            "status": text.status, "date_created": when, "date_updated": when, "date_sent": when, "direction": "outbound-api",
+            "num_segments": "1", "num_media": "0", "error_code": None, "error_message": None, "price": None,
+            "price_unit": "GBP", "api_version": "2010-04-01", "messaging_service_sid": None, "subresource_uris": {},
+            "uri": f"/2010-04-01/Accounts/{self.account_sid}/Messages/{text.sid}.json",
+        }  # fmt: skip
+
+    # --- Calls to us ----------------------------------------------------------------------
+
+    def signed(self, url: str, fields: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
+        """Body and headers of a call to `url`, as Twilio would make it."""
+        signature = RequestValidator(self.auth_token).compute_signature(url, dict(fields))
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
+        return urlencode(fields).encode(), headers
+
+    def status_fields(self, text: AcceptedText, status: str, code: str = "") -> dict[str, str]:
+        fields = {
+            "AccountSid": self.account_sid, "ApiVersion": "2010-04-01", "From": text.sender, "To": text.to,
+            "MessageSid": text.sid, "SmsSid": text.sid, "MessageStatus": status, "SmsStatus": status,
+        }  # fmt: skip
+        return fields | ({"ErrorCode": code} if code else {})
+
+    def incoming_fields(self, *, sender: str, to: str, body: str, sid: str = "") -> dict[str, str]:
+        sid = sid or f"SM{secrets.token_hex(16)}"
+        return {
+            "AccountSid": self.account_sid, "ApiVersion": "2010-04-01", "Body": body, "From": sender, "To": to,
+            "MessageSid": sid, "SmsSid": sid, "SmsMessageSid": sid, "SmsStatus": "received", "NumMedia": "0",
+            "NumSegments": "1",
+        }  # fmt: skip
+
+    async def post_status(self, text: AcceptedText, status: str, code: str = "") -> int:
+        """Tell the text's callback address what became of it; the status that came back."""
+        return await self._post(text.callback, self.status_fields(replace(text, status=status), status, code))
+
+    async def post_incoming(self, url: str, *, sender: str, to: str, body: str, sid: str = "") -> int:
+        """Pass a resident's text on to a hook; the status that came back."""
+        return await self._post(url, self.incoming_fields(sender=sender, to=to, body=body, sid=sid))
+
+    async def _post(self, url: str, fields: Mapping[str, str]) -> int:
+        body, headers = self.signed(url, fields)
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+            session.post(self._reachable(url), data=body, headers=headers) as reply,
+        ):
+            return reply.status
+
+    def _reachable(self, url: str) -> str:
+        if not self._hooks_url:
+            return url
+        real = urlsplit(self._hooks_url)
+        return urlunsplit(urlsplit(url)._replace(scheme=real.scheme, netloc=real.netloc))
+
+    async def _call_back(self, text: AcceptedText) -> None:
+        for status in ("sent", "delivered"):
+            try:
+                await self.post_status(text, status)
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                return
+
+    async def _control_incoming(self, request: web.Request) -> web.Response:
+        """`{"url", "from", "to", "body"}`: pass that text on, for checks in another process."""
+        asked = await request.json()
+        status = await self.post_incoming(
+            asked["url"], sender=asked["from"], to=asked["to"], body=asked["body"]
+        )
+        return web.json_response({"status": status})
+
+
+def _reply(answer: Answer) -> web.Response:
+    return web.json_response(answer.body, status=answer.status, headers=answer.headers)
