@@ -11,9 +11,10 @@ ifeq ($(UV),)
 UV := .venv-uv/bin/uv
 OWN_UV := $(UV)
 endif
-RUN := $(UV) run --quiet
+RUN := $(UV) run
 ARGS ?=
 
+unexport VIRTUAL_ENV
 export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
 
