@@ -118,6 +118,7 @@ def _with_life(held: Held, row: Row, vintage: str) -> Held:
     if row.live is None:
         return held
     if row.live:
-        return held._replace(terminated=None, gone_in=None)
+        is_known_later = held.gone_in is not None and vintage < held.gone_in
+        return held if is_known_later else held._replace(terminated=None, gone_in=None)
     month = row.terminated or held.terminated
     return held._replace(terminated=month, gone_in=None if month else held.gone_in or vintage)

@@ -93,6 +93,12 @@ def test_a_postcode_in_use_again_is_live_again(ended: dict[str, str]) -> None:
     assert (effect, after.is_live) == (Effect.RETURNED, True)
 
 
+def test_a_postcode_found_gone_later_is_not_revived_by_a_file_from_before() -> None:
+    held = HELD._replace(gone_in="2024-01")
+    effect, after = changed(held, LINE, vintage="2018-05")
+    assert (effect, after.gone_in) == (Effect.UNCHANGED, "2024-01")
+
+
 def test_a_full_newer_file_speaks_for_the_postcodes_it_misses() -> None:
     live = {("2013-08", "Barnet"): 50, ("2024-01", "Barnet"): 500, ("2024-01", "Camden"): 90}
     assert covering(live) == ("2024-01", frozenset({"Barnet", "Camden"}))
