@@ -43,7 +43,7 @@ async def acknowledge(tx: Tx, filed: Filed) -> None:
     if not may_be_told(tx, sender) or filed.received.is_doubtful:
         return
     if filed.received.triage.urgent:
-        await say_help(tx, sender, filed.received)
+        await _say_call_999(tx, filed)
         return
     if sender.state in (ContactPointState.STOPPED, ContactPointState.BOUNCED):
         return
@@ -53,7 +53,7 @@ async def acknowledge(tx: Tx, filed: Filed) -> None:
     elif filed.decision.resolver == central_triage.__name__ and not sender.areas:
         await questions.ask_postcode(tx, sender, filed.entry, from_number=number)
     elif filed.verified or sender.medium is not Medium.EMAIL:
-        await _say_it_came(tx, filed, number)
+        await _say_it_came(tx, filed)
 
 
 async def say_help(tx: Tx, sender: Sender, received: Received) -> None:
@@ -83,10 +83,18 @@ def from_number(received: Received) -> str:
     return received.recipients[0] if received.medium is Medium.SMS and received.recipients else ""
 
 
-async def _say_it_came(tx: Tx, filed: Filed, number: str) -> None:
-    sender = filed.sender
-    if await questions.was_told(tx, sender.contact_point, [NoticeKind.ACKNOWLEDGEMENT], ONCE_A_DAY):
-        return
+async def _say_call_999(tx: Tx, filed: Filed) -> None:
+    if not await questions.was_told(tx, filed.sender.contact_point, [NoticeKind.HELP], HELP_AGAIN_AFTER):
+        await _tell(tx, filed, NoticeKind.HELP, urgent=True)
+
+
+async def _say_it_came(tx: Tx, filed: Filed) -> None:
+    told = [NoticeKind.ACKNOWLEDGEMENT]
+    if not await questions.was_told(tx, filed.sender.contact_point, told, ONCE_A_DAY):
+        await _tell(tx, filed, NoticeKind.ACKNOWLEDGEMENT, urgent=False)
+
+
+async def _tell(tx: Tx, filed: Filed, kind: NoticeKind, *, urgent: bool) -> None:
     row = (
         await tx.execute(
             select(Conversation.reference, Conversation.team_id, Team.name)
@@ -96,11 +104,16 @@ async def _say_it_came(tx: Tx, filed: Filed, number: str) -> None:
     ).one()
     await notice(
         tx,
-        sender.contact_point,
-        kind=NoticeKind.ACKNOWLEDGEMENT,
+        filed.sender.contact_point,
+        kind=kind,
         template="acknowledgement",
-        variables={"team_name": row.name, "reference": row.reference, "from_number": number},
-        language=sender.language,
+        variables={
+            "team_name": row.name,
+            "reference": row.reference,
+            "urgent": urgent,
+            "from_number": from_number(filed.received),
+        },
+        language=filed.sender.language,
         team=row.team_id,
         entry=filed.entry,
         dedupe_key=f"acknowledgement:{filed.entry}",

@@ -77,6 +77,7 @@ class Conversation(Base):
     """The thread of incoming and answers between one contact point and one team.
 
     version: raised with every entry, so that an answer written over an unseen reply is noticed.
+    taken_by: the officer who looks after it.
     """
 
     __tablename__ = "conversations"
@@ -88,6 +89,7 @@ class Conversation(Base):
     message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
     subject: Mapped[str | None]
     state: Mapped[str] = mapped_column(String(10))
+    taken_by: Mapped[UUID | None] = mapped_column(ForeignKey("officers.id"))
     urgent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     opened_at: Mapped[datetime]

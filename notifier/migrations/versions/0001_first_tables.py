@@ -502,6 +502,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Uuid(), nullable=True),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("taken_by", sa.Uuid(), nullable=True),
         sa.Column("urgent", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
@@ -509,6 +510,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["contact_point_id"], ["contact_points.id"], name=op.f("fk_conversations_contact_point_id")
         ),
+        sa.ForeignKeyConstraint(["taken_by"], ["officers.id"], name=op.f("fk_conversations_taken_by")),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name=op.f("fk_conversations_message_id")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_conversations_team_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
