@@ -27,7 +27,7 @@ from notifier.delivery.claim import Claimed, Started, claim, mark, release
 from notifier.delivery.content import Contents
 from notifier.delivery.send import send
 from notifier.delivery.settle import Change, decide, record, resolve
-from notifier.delivery.sweep import InDoubt, sweep, take_doubtful
+from notifier.delivery.sweep import InDoubt, forget_leases, sweep, take_doubtful
 from notifier.inbox import receive
 from notifier.inbox.handle import handle
 from notifier.jobs import QUEUE, Jobs, RedisJobs, pack, redis_settings
@@ -40,6 +40,7 @@ Groups = asyncio.Queue[list[Claimed]]
 POLL_SECONDS = {Lane.URGENT: 1.0, Lane.TRANSACTIONAL: 1.0, Lane.WARD: 2.0, Lane.BULLETIN: 2.0}
 SLOTS = {Lane.URGENT: 8, Lane.TRANSACTIONAL: 4}
 SWEEP_SECONDS = 5.0
+LEAST_SWEEP_SECONDS = 0.2
 STOP_SECONDS = 30.0
 ALL_LANES = tuple(Lane)
 
@@ -65,6 +66,9 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until `stop` is called."""
+        if self.service.db.is_sqlite:  # the only sender there: whatever an earlier one held, it has lost
+            async with self.service.db.transaction() as tx:
+                await forget_leases(tx)
         async with asyncio.TaskGroup() as tasks:
             loops = [tasks.create_task(self._serve(lane)) for lane in self.lanes]
             loops.append(tasks.create_task(self._every(SWEEP_SECONDS, self._sweep)))
@@ -139,9 +143,7 @@ class Worker:
         """Mark, send, settle: three acts, no transaction across the network."""
         timeout = self.service.channels[group[0].channel].capabilities.timeout_seconds
         async with self.service.db.transaction() as tx:
-            started = await mark(
-                tx, group, self.owner, timeout_seconds=timeout * len(group), factor=self._factor
-            )
+            started = await mark(tx, group, self.owner, timeout_seconds=timeout, factor=self._factor)
             words = await self._contents.load(tx, started)
         if not started:
             return
@@ -273,7 +275,7 @@ class Worker:
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping.is_set():
             await self._quietly(act(), "sweep")
-            await self._rest(self._stopping, seconds * self._factor)
+            await self._rest(self._stopping, max(seconds * self._factor, LEAST_SWEEP_SECONDS))
 
     async def _quietly(self, work: Awaitable[T], name: str) -> T | None:
         """A loop outlives a fault: the rows keep what was to be done, and the sweep brings it back."""

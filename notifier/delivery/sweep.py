@@ -67,6 +67,15 @@ async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
     return Swept(returned=returned, doubted=doubted, expired=expired, finished=finished)
 
 
+async def forget_leases(tx: Tx) -> None:
+    """Let every lease run out now: at the start of a process that is the only one to send."""
+    await tx.execute(
+        update(Delivery)
+        .where(Delivery.lease_until.is_not(None))
+        .values(lease_until=tx.now - timedelta(seconds=1))
+    )
+
+
 async def take_doubtful(
     tx: Tx, idempotency: dict[str, Idempotency], *, limit: int = 50, factor: float = 1.0
 ) -> list[InDoubt]:

@@ -1,0 +1,95 @@
+"""What a message will look like on each medium and in each language, and what one copy costs.
+
+Goes through the very functions that sending goes through, so that the preview is what is sent. Called
+by the desk and the API before approval.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from sqlalchemy import select
+
+from channels.base import Content, Estimate, Medium, hole
+from channels.errors import CannotExpress
+from channels.registry import Channels
+from notifier.config import Settings
+from notifier.db import Tx
+from notifier.delivery.content import Words, words_of_message
+from notifier.delivery.tokens import manage_url, unsubscribe_url
+from notifier.models import Message, MessageText
+from subscribers.signing import Keys
+from templates import render
+
+NOBODY = UUID(int=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """One medium in one language. content: with the personal links of nobody, as long as real ones.
+
+    problem: why the channel cannot carry these words, or nothing.
+    """
+
+    medium: Medium
+    language: str
+    content: Content
+    estimate: Estimate
+    sender: str
+    problem: str
+
+
+async def previews(tx: Tx, message: UUID, channels: Channels, settings: Settings) -> list[Preview]:
+    """Every copy there will be of a message, English first. Media that no open channel carries are left out."""
+    criteria = await tx.scalar(select(Message.criteria).where(Message.id == message))
+    languages = (
+        await tx.execute(select(MessageText.language).where(MessageText.message_id == message))
+    ).scalars()
+    ordered = sorted(languages, key=lambda language: (language != "en", language))
+    found = []
+    for language in ordered:
+        for medium in _media(criteria["media"], language):
+            if tx.carriers.get(medium) in channels:
+                words = await words_of_message(tx, message, language, medium, settings)
+                found.append(preview(words, medium, channels, tx.carriers[medium], tx.keys, settings))
+    return found
+
+
+def preview(
+    words: Words, medium: Medium, channels: Channels, carrier: str, keys: Keys, settings: Settings
+) -> Preview:
+    """One copy, with what it costs, and whether its channel can carry it. Pure."""
+    content = render.message(medium, words.language, words.variables)
+    channel = channels[carrier]
+    try:
+        channel.prepare(content)
+    except CannotExpress as error:
+        problem = str(error)
+    else:
+        problem = ""
+    shown = _without_holes(content, keys, settings.public_url)
+    return Preview(
+        medium=medium,
+        language=words.language,
+        content=shown,
+        estimate=channel.estimate(shown),
+        sender=words.sender_number if medium is Medium.SMS else content.sender_name,
+        problem=problem,
+    )
+
+
+def _media(chosen: Sequence[str], language: str) -> list[Medium]:
+    """In the order they are shown; a post appears once, in English."""
+    order = (Medium.EMAIL, Medium.SMS, Medium.SOCIAL)
+    return [m for m in order if m in chosen and (m is not Medium.SOCIAL or language == "en")]
+
+
+def _without_holes(content: Content, keys: Keys, public_url: str) -> Content:
+    links = {
+        "manage_url": manage_url(keys, public_url, NOBODY, 0),
+        "unsubscribe_url": unsubscribe_url(keys, public_url, NOBODY, 0),
+    }
+    text, rich = content.text, content.html
+    for name, link in links.items():
+        text, rich = text.replace(hole(name), link), rich.replace(hole(name), link)
+    return replace(content, text=text, html=rich)
