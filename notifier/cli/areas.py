@@ -92,8 +92,10 @@ def import_command(
     except (NotAPostcodeFile, NotANamesFile, runtime.BadConfiguration) as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(_as_json(done, order), indent=2) if as_json else _as_text(done, order, nameless))
-    if not done.effects.keys() - {Effect.UNREADABLE, Effect.OUTSIDE}:
-        raise click.ClickException("nothing was imported: " + _why_nothing(done, order))
+    if missing := sorted(codes - done.boroughs_met):
+        raise click.ClickException(f"no postcode of {', '.join(missing)} in {file.name}")
+    if not done.boroughs_met and done.lines == done.effects[Effect.UNREADABLE]:
+        raise click.ClickException(f"nothing was imported: {file.name} holds no postcodes")
 
 
 def vintage_of(name: str, today: date) -> str | None:
@@ -190,9 +192,3 @@ def _as_json(done: Import, order: Order) -> dict[str, object]:
         "boroughs": len(done.boroughs_met),
         "wards_ended": done.wards_ended,
     }
-
-
-def _why_nothing(done: Import, order: Order) -> str:
-    if done.effects[Effect.OUTSIDE]:
-        return f"no postcode of {', '.join(sorted(order.boroughs))} in the file"
-    return "the file holds no postcodes"
