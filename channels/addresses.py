@@ -21,7 +21,7 @@ ONLY_UK_MOBILES = "We can only text UK mobiles"
 ENTER_AN_ACCOUNT = "Enter an account name, like @SouthmereSNT"
 ENTER_AN_ENDPOINT = "Enter a push address that begins with https://"
 
-LONGEST_EMAIL = 254
+LONGEST_EMAIL, LONGEST_LOCAL_PART = 254, 64
 LONGEST_INPUT = 512  # spaces and invisible characters included
 NEVER_MAILED = ("invalid", "localhost", "local", "test", "onion", "arpa")
 
@@ -33,6 +33,7 @@ _NUMBER = re.compile(r"\+?\d{1,20}")
 _ACCOUNT = re.compile(r"@?([A-Za-z0-9_]{1,15})")
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &._+!?-]{1,11}")
 _SHORT = re.compile(r"\d{2,8}")
+_PHONE_LIKE = re.compile(r"(?:[a-z]{2,12}:)?(\+?[\d\s().-]{6,30})")
 
 
 def normalise(address: str, medium: Medium) -> str:
@@ -60,7 +61,7 @@ def email(address: str) -> str:
     except EmailNotValidError as error:
         raise BadAddress(ENTER_AN_EMAIL) from error
     spelling = (checked.ascii_email or "").lower()
-    if not spelling or len(spelling) > LONGEST_EMAIL:
+    if not spelling or len(spelling) > LONGEST_EMAIL or spelling.index("@") > LONGEST_LOCAL_PART:
         raise BadAddress(ENTER_AN_EMAIL)
     return spelling
 
@@ -105,13 +106,14 @@ def endpoint(address: str) -> str:
 def incoming_number(sender: str) -> str:
     """Who sent a text, in E.164 where it is a number, else as given: never raises."""
     text = sender.translate(_INVISIBLE).strip()
-    if is_short_or_alphanumeric(text):
+    found = _PHONE_LIKE.fullmatch(text)
+    if not found or is_short_or_alphanumeric(text):
         return text
     try:
-        number = phonenumbers.parse(text[:40], "GB")
+        number = phonenumbers.parse(found[1], "GB")
     except phonenumbers.NumberParseException:
         return text
-    if not phonenumbers.is_possible_number(number) or number.extension:
+    if not phonenumbers.is_possible_number(number):
         return text
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
@@ -147,4 +149,4 @@ def _is_of_the_islands(number: phonenumbers.PhoneNumber) -> bool:
 
 
 def _is_foreign(text: str) -> bool:
-    return text.startswith("+") and not text.startswith("+44")
+    return len(text) > 6 and text.startswith("+") and not text.startswith("+44")

@@ -217,8 +217,10 @@ class EmailSmtp(Channel):
             )
         except TimeoutError:
             return Failed(reason="no connection in time")
-        except (aiosmtplib.SMTPException, OSError, ValueError):
+        except OSError:
             return Failed(reason="no connection")
+        except (aiosmtplib.SMTPException, ValueError):
+            return Failed(reason="no agreement with the server on TLS or sign-in")
 
     async def _transact(self, connection: Connection, sender: str, to: str, copy: bytes) -> Outcome | None:
         """None: the connection broke while nothing had been handed over."""

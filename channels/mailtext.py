@@ -46,7 +46,7 @@ _SPACES = re.compile(r"[ \t\r\n\f]+")
 _BLANKS = re.compile(r"\n{3,}")
 _QUOTED_LINE = re.compile(r"\s{0,8}>")
 _ATTRIBUTION = re.compile(
-    r"\s{0,8}(?:-{3,} ?original message|_{20,}\s*$|(?:on|ar) .{3,200}(?:wrote|ysgrifennodd):?\s*$)",
+    r"\s{0,8}(?:-{3,} ?original message|_{20,}\s*$|on .{3,200}wrote:?\s*$|ar .{3,100}ysgrifennodd .{1,100}:\s*$)",
     re.IGNORECASE,
 )
 _NAMES_A_WRITER = re.compile(

@@ -23,6 +23,8 @@ _SENDER = re.compile(
     r"(?:[a-z]{2,12}:)?\+?[\d ().-]{0,25}|[A-Za-z0-9 &._+!?-]{1,11}|[a-z]{2,12}:[\w.-]{1,40}"
 )
 _CODE = re.compile(r"\d{1,6}")
+_VERSION = re.compile(r"(?:\d{4}-\d{2}-\d{2})?")
+_PICTURES = re.compile(r"[1-9]\d?")  # a picture alone comes without words
 
 # Twilio's word → ours. A word that is not here is a step on the way and makes no event.
 _PROGRESS = {
@@ -70,9 +72,12 @@ def is_whole(fields: Mapping[str, str], account_sid: str) -> bool:
         return False
     if not all(_SENDER.fullmatch(fields.get(name, "")) for name in ("From", "To")):
         return False
+    if not _VERSION.fullmatch(fields.get("ApiVersion", "")):
+        return False
     if "MessageStatus" in fields:
         return "Body" not in fields and fields["MessageStatus"].isalpha()
-    return "Body" in fields and "From" in fields and "To" in fields
+    has_words = "Body" in fields or bool(_PICTURES.fullmatch(fields.get("NumMedia", "")))
+    return has_words and "From" in fields and "To" in fields
 
 
 def events_of(request: HookRequest) -> Sequence[Event]:
@@ -82,7 +87,7 @@ def events_of(request: HookRequest) -> Sequence[Event]:
         raise BadHook
     if "MessageStatus" in fields:
         return _receipts(request, fields)
-    if "Body" not in fields:
+    if "From" not in fields:
         raise BadHook
     return (
         Incoming(
@@ -90,7 +95,7 @@ def events_of(request: HookRequest) -> Sequence[Event]:
             medium=Medium.SMS,
             sender=addresses.incoming_number(fields.get("From", "")),
             recipient=addresses.incoming_number(fields.get("To", "")),
-            text=fields["Body"],
+            text=fields.get("Body", ""),
             at=None,
             raw=request.body,
         ),

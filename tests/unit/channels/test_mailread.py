@@ -1,0 +1,227 @@
+"""Mail from outside: usual, odd and hostile."""
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from channels.mailread import Mail, read_mail
+from channels.reports import Bounce, Report
+
+HEAD = b"From: Sam Jones <Sam@Resident.example>\r\nTo: r+abc@link.example\r\nSubject: Re: Lamp\r\n"
+
+
+def mail(head: bytes = b"", body: bytes = b"Hello\r\n") -> Mail:
+    return read_mail(HEAD + head + b"\r\n" + body)
+
+
+def multipart(*parts: bytes, kind: bytes = b"mixed", more: bytes = b"") -> Mail:
+    body = b"".join(b"--line\r\n" + part + b"\r\n" for part in parts) + b"--line--\r\n"
+    return mail(b"Content-Type: multipart/" + kind + b'; boundary="line"' + more + b"\r\n", body)
+
+
+def test_a_plain_reply_is_read_whole() -> None:
+    found = mail(
+        b"Message-ID: <a@resident.example>\r\nIn-Reply-To: <d.xyz@link.example>\r\nReferences: <1@x> <d.xyz@link.example>\r\n"
+        b"Date: Wed, 4 Mar 2026 05:06:07 +0100\r\nCc: other@x.example\r\nDelivered-To: Final@link.example\r\n"
+    )
+    assert (found.sender, found.sender_name) == ("sam@resident.example", "Sam Jones")
+    assert set(found.recipients) == {"r+abc@link.example", "other@x.example", "final@link.example"}
+    assert (found.message_id, found.in_reply_to) == ("<a@resident.example>", "<d.xyz@link.example>")
+    assert found.references == ("<1@x>", "<d.xyz@link.example>")
+    assert found.date == datetime(2026, 3, 4, 4, 6, 7, tzinfo=UTC)
+    assert (found.subject, found.text) == ("Re: Lamp", "Hello\n")
+    assert not found.is_automatic
+
+
+def test_plain_text_is_preferred_and_html_is_turned_to_text() -> None:
+    plain, html = (
+        b"Content-Type: text/plain\r\n\r\nplain",
+        b"Content-Type: text/html\r\n\r\n<p>One<br>two &amp; three</p><script>x</script>",
+    )
+    assert multipart(plain, html, kind=b"alternative").text == "plain"
+    assert multipart(html, kind=b"alternative").text == "One\ntwo & three"
+
+
+def test_attachments_are_named_and_not_read() -> None:
+    found = multipart(
+        b"Content-Type: text/plain\r\n\r\nSee the picture",
+        b'Content-Type: image/png; name="a\r\n b.png"\r\nContent-Disposition: attachment\r\n\r\nxxxx',
+        b"Content-Type: application/octet-stream\r\n\r\nxxxx",
+        b"Content-Type: text/plain\r\nContent-Disposition: attachment; filename*=utf-8''caf%C3%A9.txt\r\n\r\nnot read",
+    )
+    assert found.text == "See the picture"
+    assert found.attachments == ("a b.png", "application/octet-stream", "café.txt")
+
+
+@pytest.mark.parametrize(
+    ("charset", "octets"),
+    [
+        (b"iso-8859-1", b"caf\xe9"),
+        (b"utf-8", b"caf\xc3\xa9"),
+        (b"unheard-of", b"caf\xc3\xa9"),
+        (b"utf-7", b"caf\xc3\xa9"),
+        (b"hex", b"caf\xe9"),
+    ],
+)
+def test_words_in_any_charset_are_read(charset: bytes, octets: bytes) -> None:
+    assert mail(b"Content-Type: text/plain; charset=" + charset + b"\r\n", octets).text == "café"
+
+
+@pytest.mark.parametrize(
+    ("subject", "read"),
+    [
+        (b"=?utf-8?b?Y2Fmw6k=?=", "café"),
+        (b"=?utf-8?q?caf=C3=A9?= =?iso-8859-1?q?_l=E0?=", "café là"),
+        (b"caf\xc3\xa9", "café"),
+        (b"=?nonsense?q?x?=", "x"),
+        (b"=?utf-8?b?!!!!?=", None),
+        (b"a\0b\x07c", "abc"),
+        (b"folded\r\n over", "folded over"),
+    ],
+)
+def test_a_subject_is_decoded_as_far_as_it_makes_sense(subject: bytes, read: str | None) -> None:
+    found = read_mail(b"Subject: " + subject + b"\r\n\r\n")
+    assert read is None or found.subject == read
+
+
+def test_a_line_that_is_no_header_does_not_end_the_headers() -> None:
+    found = read_mail(
+        b"X-Odd: abc\r\nno header here\r\nFrom: sam@resident.example\r\nSubject: Lamp\r\n\r\nHello"
+    )
+    assert (found.sender, found.subject, found.text) == ("sam@resident.example", "Lamp", "Hello")
+
+
+def test_every_address_of_every_from_is_told() -> None:
+    found = read_mail(b"From: a@x.example, b@y.example\r\nFrom: c@z.example\r\n\r\n")
+    assert found.senders == ("a@x.example", "b@y.example", "c@z.example")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Auto-Submitted: auto-replied\r\n",
+        b"Auto-Submitted: auto-generated; x=y\r\n",
+        b"X-Autoreply: yes\r\n",
+        b"X-Auto-Response-Suppress: All\r\n",
+        b"Precedence: auto_reply\r\n",
+        b"Precedence: bulk\r\n",
+        b"List-Id: <x.list.example>\r\n",
+        b"Return-Path: <>\r\n",
+        b"X-Loop: us@link.example\r\n",
+    ],
+)
+def test_what_a_machine_wrote_is_known_by_its_headers(head: bytes) -> None:
+    assert mail(head).is_automatic
+
+
+def test_an_absence_note_is_known_by_its_subject() -> None:
+    assert read_mail(b"From: a@x.example\r\nSubject: Automatic reply: Lamp\r\n\r\nI am away").is_auto_reply
+    answered = (
+        b"From: a@x.example\r\nReferences: <1@x>\r\nSubject: On leave next week, can I call?\r\n\r\nHello"
+    )
+    assert not read_mail(answered).is_auto_reply
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Auto-Submitted: no\r\n",
+        b"",
+        b"Precedence: first-class\r\n",
+        b"Return-Path: <sam@resident.example>\r\n",
+    ],
+)
+def test_what_a_person_wrote_is_not_taken_for_a_machines(head: bytes) -> None:
+    assert not mail(head).is_automatic
+
+
+def report(*blocks: bytes, kind: bytes = b"delivery-status") -> Mail:
+    return multipart(
+        b"Content-Type: text/plain\r\n\r\nYour mail did not arrive",
+        b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n"
+        + b"\r\n\r\n".join(blocks),
+        b"Content-Type: message/rfc822\r\n\r\nMessage-ID: <d.xyz@link.example>\r\nSubject: News\r\n\r\nDear all",
+        kind=b"report",
+        more=b"; report-type=" + kind,
+    )
+
+
+def test_a_standard_report_names_who_was_not_reached_and_which_mail() -> None:
+    found = report(
+        b"Final-Recipient: rfc822; Gone@Resident.example\r\nAction: failed\r\nStatus: 5.1.1",
+        b"Final-Recipient: rfc822; full@resident.example\r\nAction: failed\r\nStatus: 4.2.2",
+        b"Final-Recipient: rfc822; slow@resident.example\r\nAction: delayed\r\nStatus: 4.4.1",
+        b"Final-Recipient: rfc822; fine@resident.example\r\nAction: delivered\r\nStatus: 2.0.0",
+    )
+    assert found.report is Report.DELIVERY
+    assert found.bounces == (
+        Bounce(recipient="gone@resident.example", status="5.1.1", permanent=True),
+        Bounce(recipient="full@resident.example", status="4.2.2", permanent=False),
+        Bounce(recipient="slow@resident.example", status="4.4.1", permanent=False),
+    )
+    assert found.about == "<d.xyz@link.example>"
+    assert "Dear all" not in found.text
+
+
+def test_an_older_systems_own_words_are_read() -> None:
+    body = (
+        b"Hi. This is the qmail-send program at mx.example.\r\nI'm afraid I wasn't able to deliver your message to the following addresses.\r\n"
+        b"This is a permanent error; I've given up. Sorry it didn't work out.\r\n\r\n<gone@resident.example>:\r\n"
+        b"550 5.1.1 no such mailbox\r\n\r\n--- Below this line is a copy of the message.\r\n\r\nSubject: x\r\n"
+    )
+    found = read_mail(
+        b"Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example\r\nSubject: failure notice\r\n\r\n" + body
+    )
+    assert [(b.recipient, b.permanent) for b in found.bounces] == [("gone@resident.example", True)]
+
+
+def test_a_resident_who_quotes_a_bounce_has_not_bounced() -> None:
+    assert mail(body=b"I got: <gone@resident.example>: 550 5.1.1 no such mailbox\r\n").bounces == ()
+
+
+def test_a_complaint_is_known() -> None:
+    found = multipart(
+        b"Content-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse",
+        kind=b"report",
+        more=b"; report-type=feedback-report",
+    )
+    assert found.report is Report.COMPLAINT
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=2000))
+def test_any_octets_can_be_read(raw: bytes) -> None:
+    assert isinstance(read_mail(raw), Mail)
+    assert isinstance(read_mail(HEAD + raw), Mail)
+    hash(read_mail(HEAD + b"\r\n" + raw))
+
+
+BOMBS = {
+    "long subject": b"Subject: " + b"A" * 1_000_000 + b"\r\n\r\nx",
+    "encoded words": b"Subject: " + b"\r\n ".join([b"=?utf-8?q?a?="] * 20_000) + b"\r\n\r\nx",
+    "recipients": b"To: " + b",".join(b"u%d@x.example" % n for n in range(60_000)) + b"\r\n\r\nx",
+    "headers": b"X: y\r\n" * 50_000 + b"\r\nx",
+    "nested comments": b"From: " + b"(" * 15_000 + b"\r\n\r\nx",
+    "nested parts": b"".join(
+        HEAD + b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n)
+        for n in range(1_000)
+    ),
+    "nested mails": b"".join(HEAD + b"Content-Type: message/rfc822\r\n\r\n" for _ in range(2_000)),
+    "many parts": HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 20_000,
+    "continued parameters": HEAD + b"Content-Type: text/plain" + b"; a*1*=utf-8''b" * 10_000 + b"\r\n\r\nx",
+    "own words without end": b"From: MAILER-DAEMON@x.example\r\nSubject: failure notice\r\n\r\n"
+    + b"<a@b.c>: 550 no\n" * 60_000,
+    "slow charset": HEAD + b"Content-Type: text/plain; charset=idna\r\n\r\n" + b"a." * 500_000,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_read_in_a_moment(name: str) -> None:
+    began = time.process_time()
+    found = read_mail(BOMBS[name])
+    assert time.process_time() - began < 2
+    assert len(found.recipients) <= 200
+    assert len(found.attachments) <= 100
