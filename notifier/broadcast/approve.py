@@ -61,7 +61,12 @@ async def approve(tx: Tx, message: UUID, *, team: UUID, officer: UUID | None) ->
     frozen = await tx.execute(
         update(Message)
         .where(Message.id == message, Message.state == MessageState.DRAFT)
-        .values(state=MessageState.APPROVED, frozen_at=tx.now, approved_by=officer)
+        .values(
+            state=MessageState.APPROVED,
+            frozen_at=tx.now,
+            approved_by=row.approved_by or officer,
+            second_approver=officer if row.approved_by and row.approved_by != officer else None,
+        )
     )
     if frozen.rowcount:
         criteria = await criteria_of(tx, Kind(row.kind), row.criteria)

@@ -83,6 +83,7 @@ async def save(tx: Tx, draft: Draft, *, team: UUID, author: UUID | None, message
         "send_at": draft.send_at,
         "reply_by": draft.reply_by,
         "consultation_id": draft.consultation_id,
+        "approved_by": None,  # whoever approved other words has not approved these
         "criteria": {
             "areas": list(draft.areas),
             "topics": [] if kind is Kind.ALERT else list(draft.topics),

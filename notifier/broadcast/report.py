@@ -1,6 +1,6 @@
 """What became of a message: counts that sum to its audience, and what a person can read of one delivery."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -75,6 +75,58 @@ async def progress(tx: Tx, message: UUID) -> Progress | None:
         by_medium=by_medium,
         send_at=row.send_at,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Deliveries that ended badly for one reason. examples: a few of their ids."""
+
+    state: DeliveryState
+    reason: str
+    medium: str
+    number: int
+    examples: Sequence[int]
+
+
+async def troubles(tx: Tx, message: UUID) -> list[Trouble]:
+    """Why some were not reached: by state, reason and medium, the most frequent first."""
+    bad = [state for state in DeliveryState if state.is_terminal and state not in REACHED]
+    rows = await tx.execute(
+        select(
+            Delivery.state,
+            func.coalesce(Delivery.reason, "").label("reason"),
+            ContactPoint.medium,
+            func.count().label("number"),
+            func.min(Delivery.id).label("first"),
+            func.max(Delivery.id).label("last"),
+        )
+        .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
+        .where(Delivery.message_id == message, Delivery.state.in_(bad))
+        .group_by(Delivery.state, func.coalesce(Delivery.reason, ""), ContactPoint.medium)
+        .order_by(func.count().desc())
+        .limit(50)
+    )
+    return [
+        Trouble(
+            state=DeliveryState(row.state),
+            reason=row.reason,
+            medium=row.medium,
+            number=row.number,
+            examples=tuple(dict.fromkeys((row.first, row.last))),
+        )
+        for row in rows
+    ]
+
+
+async def repeats(tx: Tx, message: UUID, *, limit: int = 20) -> list[int]:
+    """Deliveries of a message that may have arrived twice."""
+    rows = await tx.execute(
+        select(Delivery.id)
+        .where(Delivery.message_id == message, Delivery.maybe_repeat.is_(True))
+        .order_by(Delivery.id)
+        .limit(limit)
+    )
+    return list(rows.scalars())
 
 
 async def _counted(tx: Tx, message: UUID) -> dict[str, dict[str, int]]:

@@ -1,11 +1,11 @@
 """The timeline of one delivery, from every table that knows of it, in the order things happened."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, true
 
 from notifier.db import Tx
 from notifier.models import Attempt, Delivery, DeliveryEvent, DeliveryState, Lane, Message, Notice, ReceiptRow
@@ -38,16 +38,21 @@ class Timeline:
     steps: Sequence[Step]
 
 
-async def timeline(tx: Tx, delivery: int) -> Timeline | None:
-    """What happened to a delivery, or None."""
+async def timeline(tx: Tx, delivery: int, *, teams: Collection[UUID] | None = None) -> Timeline | None:
+    """What happened to a delivery, or None. teams: whose deliveries may be seen; None: everybody's."""
+    team = func.coalesce(Message.team_id, Notice.team_id)
     row = (
         await tx.execute(
             select(
-                Delivery, Message.team_id, Message.frozen_at, Notice.kind, Notice.created_at.label("asked_at")
+                Delivery,
+                team.label("team_id"),
+                Message.frozen_at,
+                Notice.kind,
+                Notice.created_at.label("asked_at"),
             )
             .outerjoin(Message, Message.id == Delivery.message_id)
             .outerjoin(Notice, Notice.id == Delivery.notice_id)
-            .where(Delivery.id == delivery)
+            .where(Delivery.id == delivery, true() if teams is None else team.in_(list(teams)))
         )
     ).first()
     if row is None:

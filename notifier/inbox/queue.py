@@ -5,12 +5,12 @@ NotFound, as if it were not there.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, insert, or_, select, true, update
 
 from channels.base import Medium
 from notifier.db import Tx
@@ -75,14 +75,21 @@ class QueueRow:
 
 
 async def team_queue(
-    tx: Tx, teams: Teams, show: Show = Show.TO_DO, *, limit: int = PAGE, offset: int = 0
+    tx: Tx,
+    teams: Teams,
+    show: Show = Show.TO_DO,
+    *,
+    urgent_alone: bool = False,
+    limit: int = PAGE,
+    offset: int = 0,
 ) -> list[QueueRow]:
     """The queue: urgent first, then who has waited longest; what is done, newest first."""
     oldest_first = show is Show.TO_DO
     when = Conversation.last_entry_at
+    urgent = Conversation.urgent.is_(True) if urgent_alone else true()
     statement = (
         _rows()
-        .where(in_scope(teams), Conversation.state.in_(_STATES[show]))
+        .where(in_scope(teams), Conversation.state.in_(_STATES[show]), urgent)
         .order_by(Conversation.urgent.desc(), when.asc() if oldest_first else when.desc(), Conversation.id)
         .limit(limit)
         .offset(offset)
@@ -100,6 +107,42 @@ async def counts(tx: Tx, teams: Teams) -> dict[Show, int]:
     )
     of_state = {ConversationState(row.state): int(row.number) for row in rows}
     return {show: sum(of_state.get(state, 0) for state in states) for show, states in _STATES.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToDo:
+    """How many wait for us, by how long: less than a day, one to three days, longer; urgent ones counted in."""
+
+    urgent: int
+    under_a_day: int
+    under_three_days: int
+    older: int
+
+
+async def to_do(tx: Tx, teams: Teams) -> ToDo:
+    """What waits for an answer, by its age."""
+    row, when = Conversation, Conversation.last_entry_at
+    one, three = tx.now - timedelta(days=1), tx.now - timedelta(days=3)
+
+    def counted(condition: ColumnElement[bool]) -> Any:
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+    found = (
+        await tx.execute(
+            select(
+                counted(row.urgent.is_(True)).label("urgent"),
+                counted(when > one).label("under_a_day"),
+                counted((when <= one) & (when > three)).label("under_three_days"),
+                counted(when <= three).label("older"),
+            ).where(in_scope(teams), row.state.in_(_STATES[Show.TO_DO]))
+        )
+    ).one()
+    return ToDo(
+        urgent=int(found.urgent),
+        under_a_day=int(found.under_a_day),
+        under_three_days=int(found.under_three_days),
+        older=int(found.older),
+    )
 
 
 async def take(tx: Tx, conversation: UUID, officer: UUID, *, teams: Teams) -> None:

@@ -38,7 +38,7 @@ from subscribers.subscriptions import NAME, areas_of
 class EntryView:
     """One message in or answer out. text: the new words. body: all of it, where it may be shown and differs.
 
-    remark: what triage noted ("it may be a wish to stop"). delivery: state of an answer on its way.
+    remark: what triage noted ("it may be a wish to stop"). delivery: state of an answer on its way, and its id.
     """
 
     id: UUID
@@ -50,6 +50,7 @@ class EntryView:
     officer: str | None
     remark: str | None
     delivery: DeliveryState | None
+    delivery_id: int | None
     at: datetime
 
 
@@ -170,6 +171,7 @@ async def _entries(tx: Tx, id_: UUID) -> list[Row[Any]]:
             Officer.name.label("officer"),
             IncomingRow.reason.label("remark"),
             Delivery.state.label("delivery"),
+            Delivery.id.label("delivery_id"),
         )
         .outerjoin(Officer, Officer.id == ConversationEntry.officer_id)
         .outerjoin(IncomingRow, IncomingRow.id == ConversationEntry.incoming_id)
@@ -194,6 +196,7 @@ def _entry(tx: Tx, row: Row[Any]) -> EntryView:
         officer=row.officer,
         remark=row.remark,
         delivery=DeliveryState(row.delivery) if row.delivery else None,
+        delivery_id=row.delivery_id,
         at=row.at,
     )
 

@@ -48,6 +48,14 @@ def may(grants: Collection[Grant], act: Act, team: UUID | None = None) -> bool:
     return any(act in ALLOWED[grant.role] and grant.team in (None, team) for grant in grants)
 
 
+def teams_where(grants: Collection[Grant], act: Act) -> Collection[UUID] | None:
+    """The teams in which they may do this, for the statement that reads; None: every team."""
+    held = [grant.team for grant in grants if act in ALLOWED[grant.role]]
+    if None in held:
+        return None
+    return tuple(dict.fromkeys(team for team in held if team is not None))
+
+
 def may_see_team(grants: Collection[Grant], team: UUID) -> bool:
     """May they see that team's queue and messages? If not, answer as if it were not there."""
     return may(grants, Act.SEE, team)

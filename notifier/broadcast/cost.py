@@ -1,0 +1,28 @@
+"""How many copies a message makes, by medium and language: what its cost is reckoned from."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy import case, func, select
+
+from notifier.broadcast.draft import criteria_of
+from notifier.db import Tx
+from notifier.models import Kind, Message, MessageText
+from subscribers.audience import select_audience
+
+
+async def copies(tx: Tx, message: UUID) -> Mapping[tuple[str, str], int]:
+    """(medium, language of the words they will read) → people who get it at once, from the statement that plans."""
+    row = (await tx.execute(select(Message.__table__).where(Message.id == message))).one()
+    languages = (
+        await tx.execute(select(MessageText.language).where(MessageText.message_id == message))
+    ).scalars()
+    criteria = await criteria_of(tx, Kind(row.kind), row.criteria)
+    people = select_audience(criteria, row.frozen_at or tx.now).subquery("people")
+    language = case((people.c.language.in_(languages.all()), people.c.language), else_="en")
+    rows = await tx.execute(
+        select(people.c.medium, language.label("language"), func.count().label("number"))
+        .where(people.c.digest.is_(None))
+        .group_by(people.c.medium, language)
+    )
+    return {(found.medium, found.language): found.number for found in rows}

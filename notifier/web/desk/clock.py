@@ -1,0 +1,111 @@
+"""A date and a time as an officer typed them, made one moment. Pure; called by the compose page.
+
+Local time has gaps and doubles: when the clocks go forward an hour does not exist, and the next real
+time is offered; when they go back an hour comes twice, and the officer says which.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from templates.dates import long_date
+
+NEXT, FIRST, SECOND = "next", "first", "second"
+
+_ISO_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
+_DATE = re.compile(r"(\d{1,2})[/. -](\d{1,2})[/. -](\d{4})")
+_TIME = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?(?::\d{2})?\s*(am|pm)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """at: in UTC, where all is well. wrong: a sentence. choices: (value, words) among which to choose."""
+
+    at: datetime | None = None
+    wrong: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+
+
+def read(day: str, at: str, zone: ZoneInfo, *, choice: str = "") -> Moment:
+    """The moment of a date and a time in that zone. choice: what was chosen where the clocks change."""
+    on = read_date(day)
+    if on is None:
+        return Moment(wrong="Enter a real date, for example 27 3 2027.")
+    clock = read_time(at)
+    if clock is None:
+        return Moment(wrong="Enter a real time, for example 6:30pm or 18:30.")
+    return _on_the_clock(datetime.combine(on, clock), zone, choice)
+
+
+def read_date(text: str) -> date | None:
+    """2027-03-27, 27/3/2027, 27 3 2027; None for anything else and for days that do not exist."""
+    text = text.strip()
+    if found := _ISO_DATE.fullmatch(text):
+        year, month, day = (int(part) for part in found.groups())
+    elif found := _DATE.fullmatch(text):
+        day, month, year = (int(part) for part in found.groups())
+    else:
+        return None
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def read_time(text: str) -> time | None:
+    """18:30, 6.30pm, 6pm; None for anything else."""
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        return None
+    hour, minute, half = int(found[1]), int(found[2] or 0), (found[3] or "").lower()
+    if half and not 1 <= hour <= 12:
+        return None
+    if half:
+        hour = hour % 12 + (12 if half == "pm" else 0)
+    elif found[2] is None:
+        return None  # "6" alone: morning or evening?
+    return time(hour, minute) if hour < 24 and minute < 60 else None
+
+
+def _on_the_clock(naive: datetime, zone: ZoneInfo, choice: str) -> Moment:
+    try:
+        first = naive.replace(tzinfo=zone).astimezone(UTC)
+        second = naive.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    except OverflowError:
+        return Moment(wrong="Enter a date within the next year.")
+    if first == second:
+        return Moment(at=first)
+    if first > second:  # skipped: the earlier offset carries it past the gap
+        after = _end_of_gap(naive, zone)
+        if choice == NEXT:
+            return Moment(at=after, choices=((NEXT, long_date(after, zone)),))
+        return Moment(
+            wrong="The clocks go forward then, so that time does not exist. Choose the next real time, or another.",
+            choices=((NEXT, long_date(after, zone)),),
+        )
+    choices = (
+        (FIRST, f"The first time, before the clocks go back ({_name(first, zone)})"),
+        (SECOND, f"The second time, after the clocks have gone back ({_name(second, zone)})"),
+    )
+    chosen = {FIRST: first, SECOND: second}.get(choice)
+    if chosen:
+        return Moment(at=chosen, choices=choices)
+    return Moment(
+        wrong="The clocks go back then, so that time comes twice. Say which you mean.", choices=choices
+    )
+
+
+def _end_of_gap(naive: datetime, zone: ZoneInfo) -> datetime:
+    """The first real minute after a time that does not exist."""
+    after = naive
+    while True:
+        after += timedelta(minutes=1)
+        moment = after.replace(tzinfo=zone).astimezone(UTC)
+        if moment.astimezone(zone).replace(tzinfo=None) == after:
+            return moment
+
+
+def _name(moment: datetime, zone: ZoneInfo) -> str:
+    local = moment.astimezone(zone)
+    return local.tzname() or local.strftime("%z")
