@@ -16,7 +16,7 @@ from tests.fakes import smtp, twilio, web, x
 
 BASE_URL = "https://link.example"
 OUR_NUMBER = "+447700900100"
-SHORT = 0.4  # seconds a channel under test waits
+SHORT = 0.8  # seconds a channel under test waits for an answer
 
 
 class MemoryWorld(World):
@@ -92,8 +92,8 @@ async def smtp_world(to: str, folder: Path) -> AsyncIterator[World]:
         EmailSmtp(
             Server.of(mail.url),
             "link.example",
-            connect_seconds=SHORT,
-            command_seconds=SHORT,
+            connect_seconds=10,
+            command_seconds=10,
             final_seconds=SHORT,
         ) as channel,
     ):

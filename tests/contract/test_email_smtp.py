@@ -52,9 +52,9 @@ def opened(mail: FakeSmtp, *, connections: int = 1, recycle_after: int = 100) ->
         "link.example",
         connections=connections,
         recycle_after=recycle_after,
-        connect_seconds=1,
-        command_seconds=0.4,
-        final_seconds=0.4,
+        connect_seconds=10,
+        command_seconds=0.8,
+        final_seconds=0.8,
     )
 
 
