@@ -15,7 +15,7 @@ from notifier.broadcast.notices import notice
 from notifier.db import Tx
 from notifier.inbox import questions
 from notifier.inbox.read import Received
-from notifier.inbox.resolvers import central_triage
+from notifier.inbox.resolvers import ask, central_triage
 from notifier.inbox.route import Decision
 from notifier.inbox.sender import Sender
 from notifier.models import Conversation, NoticeKind, Team
@@ -48,7 +48,9 @@ async def acknowledge(tx: Tx, filed: Filed) -> None:
     if sender.state in (ContactPointState.STOPPED, ContactPointState.BOUNCED):
         return
     number = from_number(filed.received)
-    if filed.decision.hit.asks:
+    if filed.decision.resolver == ask.__name__:
+        if not filed.decision.hit.asks:
+            return  # they were asked before, and what they write meanwhile waits with the rest
         await questions.ask_ward(tx, sender, filed.entry, filed.decision.hit.asks, from_number=number)
     elif filed.decision.resolver == central_triage.__name__ and not sender.areas:
         await questions.ask_postcode(tx, sender, filed.entry, from_number=number)

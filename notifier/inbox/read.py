@@ -16,6 +16,7 @@ from notifier.db import Tx
 from notifier.inbox import triage
 from notifier.inbox.conversations import Words
 from notifier.inbox.receive import RAW, SENDER, TEXT, normalised
+from notifier.inbox.thread import is_marked_reply
 from notifier.inbox.triage import Triage
 from notifier.models import IncomingRow
 
@@ -102,7 +103,8 @@ def _mail(row: Row[Any], raw: bytes, sender: str, mail_domain: str) -> Received:
 
 def _words(mail: Mail, new: str) -> Words:
     """Subject, text, and the names of what was attached; the new part is what the desk shows first."""
-    subject = mail.subject if not mail.in_reply_to and not mail.references else ""
+    is_reply = mail.in_reply_to or mail.references or is_marked_reply(mail.subject)
+    subject = "" if is_reply else mail.subject
     attached = "\n".join(f"[attached: {name}]" for name in mail.attachments)
     body = "\n\n".join(part for part in (mail.subject, mail.text, attached) if part)
     shown = "\n\n".join(part for part in (subject, new, attached) if part)

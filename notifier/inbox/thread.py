@@ -94,6 +94,11 @@ def message_id_in(keys: Keys, ids: Iterable[str]) -> int | None:
     return None
 
 
+def is_marked_reply(subject: str) -> bool:
+    """Does a mail program's mark of a reply stand before the subject? Pure."""
+    return bool(_REPLY_MARKS.match(subject[:1_000]))
+
+
 async def _thread(tx: Tx, delivery: int, how: How, sender: UUID, *, is_doubtful: bool) -> Thread | None:
     title = select(func.min(MessageText.title)).where(
         MessageText.message_id == Delivery.message_id, MessageText.language == Delivery.language
