@@ -148,9 +148,11 @@ class Environment:
         }
 
 
-def read(channel_variables: frozenset[str] | set[str] = frozenset()) -> Environment:
-    """The settings from `.env` and the environment, which wins. Raises BadConfiguration."""
-    return build({**_dot_env(Path(".env")), **os.environ}, channel_variables)
+def read(
+    channel_variables: frozenset[str] | set[str] = frozenset(), *, defaults: Mapping[str, str] | None = None
+) -> Environment:
+    """The settings from `.env` and the environment, which wins; defaults where neither says. Raises BadConfiguration."""
+    return build({**(defaults or {}), **_dot_env(Path(".env")), **os.environ}, channel_variables)
 
 
 def build(

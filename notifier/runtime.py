@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from channels.base import Medium
 from channels.registry import Channels, find, installed, opened
 from notifier import config
 from notifier.config import BadConfiguration, Environment, Settings
 from notifier.db import Database
+from notifier.errors import Unavailable
 from notifier.inbox.resolvers import DEFAULT_RESOLVERS
 from notifier.inbox.route import Resolver
 from notifier.jobs import InProcessJobs, Jobs, RedisJobs
-from subscribers.signing import Keys
+from subscribers.signing import CannotOpen, Keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +62,23 @@ async def open_service(
     settings = environment.settings
     bell = jobs or (RedisJobs(settings.redis_url) if settings.redis_url else InProcessJobs())
     keys = Keys(config.secret_ring(settings))
-    db = await Database.opened(
-        settings.database_url, keys=keys, jobs=bell, carriers=carriers(settings.channels), pool_size=pool_size
-    )
+    try:
+        db = await Database.opened(
+            settings.database_url,
+            keys=keys,
+            jobs=bell,
+            carriers=carriers(settings.channels),
+            pool_size=pool_size,
+        )
+    except (SQLAlchemyError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise Unavailable(
+            f"The database cannot be used: {first}. Has `notifier migrate` been run?"
+        ) from error
+    except CannotOpen as error:
+        raise BadConfiguration(
+            f"NOTIFIER_SECRET_KEYS: {error}. Add the key that sealed this database."
+        ) from error
     try:
         async with opened(settings.channels if sends else [], environment.for_channels()) as channels:
             yield Service(environment=environment, db=db, channels=channels)

@@ -21,7 +21,7 @@ from arq import func
 from redis.exceptions import RedisError
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from channels.base import CanLookUp, Outcome
+from channels.base import Accepted, CanLookUp, Outcome
 from notifier.broadcast import digest, plan
 from notifier.delivery.claim import Claimed, Started, claim, mark, release
 from notifier.delivery.content import Contents
@@ -157,7 +157,8 @@ class Worker:
                 ],
             )
         for tried, outcome in done:
-            log.info("sent", delivery=tried.id, attempt=tried.number, outcome=type(outcome).__name__)
+            say = log.debug if isinstance(outcome, Accepted) else log.info
+            say("tried", delivery=tried.id, attempt=tried.number, outcome=type(outcome).__name__)
 
     # --- the sweep, and what is in doubt --------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """The `notifier` command. Each command's module is imported only when it is called, since some cost a second."""
 
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -42,6 +41,6 @@ def notifier() -> None:
     """Messages between residents and their local police team."""
 
 
-def main() -> Any:
+def main() -> None:
     """The console script. Exit codes: 0 done, 1 failed, 2 usage."""
-    return notifier()
+    notifier()

@@ -4,7 +4,6 @@ The edge of `subscribers.postcode_import`: opens a transaction for each few thou
 progress bar, and says what changed.
 """
 
-import asyncio
 import json
 import re
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import click
 
 from notifier import runtime
+from notifier.cli.edge import run
 from notifier.db import Database
 from subscribers import area_names, postcode_files, postcode_import
 from subscribers.area_names import NotANamesFile
@@ -88,7 +88,7 @@ def import_command(
         raise click.UsageError(f"--vintage {month}: write a past month as YYYY-MM, for example 2024-08")
     order = Order(file=file, boroughs=codes, names=names, header=header, vintage=month, quiet=as_json)
     try:
-        done, nameless = asyncio.run(_import(order))
+        done, nameless = run(_import(order))
     except (NotAPostcodeFile, NotANamesFile, runtime.BadConfiguration) as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(_as_json(done, order), indent=2) if as_json else _as_text(done, order, nameless))

@@ -1,5 +1,6 @@
 """What commands share: settings or a clear end, and errors in plain words."""
 
+import asyncio
 import sys
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
@@ -29,8 +30,6 @@ def environment_or_exit() -> Environment:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what the service refuses becomes a sentence and exit code 1."""
-    import asyncio
-
     try:
         return asyncio.run(work)
     except Invalid as error:

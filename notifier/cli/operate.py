@@ -1,6 +1,5 @@
 """Commands of an operator: migrate, config, doctor, channels."""
 
-import asyncio
 import json
 import sys
 
@@ -9,7 +8,7 @@ import click
 from channels.base import Medium
 from channels.registry import find, installed
 from notifier import config
-from notifier.cli.edge import environment_or_exit, fail
+from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.config import PREFIX, Environment, Settings
 
 
@@ -22,7 +21,7 @@ def migrate_command() -> None:
     if settings.is_sqlite:
         settings.sqlite_file.parent.mkdir(parents=True, exist_ok=True)
     upgrade(settings.database_url)
-    asyncio.run(_after_migrating())
+    run(_after_migrating())
     click.echo("The database is at the newest schema.")
 
 
@@ -97,7 +96,7 @@ def doctor_command(*, ledger: bool, as_json: bool) -> None:
     """Check configuration, database, Redis, channels and the ledger's sums. Exit code 1 where one is wrong."""
     from notifier.cli.doctor import examine
 
-    findings = asyncio.run(examine(ledger_only=ledger))
+    findings = run(examine(ledger_only=ledger))
     if as_json:
         click.echo(
             json.dumps([{"check": f.check, "ok": f.ok, "detail": f.detail} for f in findings], indent=2)
@@ -133,7 +132,7 @@ def channels_test(name: str, to: str, medium: str | None) -> None:
     from notifier.cli.doctor import send_one
 
     try:
-        outcome = asyncio.run(send_one(name, to, Medium(medium) if medium else None))
+        outcome = run(send_one(name, to, Medium(medium) if medium else None))
     except ChannelError as error:
         fail(str(error))
     click.echo(f"{type(outcome).__name__}: {outcome}")

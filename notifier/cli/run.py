@@ -14,8 +14,10 @@ from pathlib import Path
 
 import click
 
+from notifier.cli import logs
 from notifier.cli.edge import environment_or_exit, fail
 from notifier.config import Environment
+from notifier.errors import ServiceError
 from notifier.models import Lane
 from notifier.runtime import Service, open_service
 
@@ -24,6 +26,7 @@ from notifier.runtime import Service, open_service
 def serve_command() -> None:
     """Serve the pages and the mail listener; without Redis, send as well."""
     environment = environment_or_exit()
+    logs.configure()
     run_until_stopped(serve(environment))
 
 
@@ -43,6 +46,7 @@ def work_command(lanes: str) -> None:
         chosen = [Lane[name.strip().upper()] for name in lanes.split(",") if name.strip()]
     except KeyError as error:
         fail(f"there is no lane {error}; there are urgent, transactional, ward and bulletin", code=2)
+    logs.configure()
     run_until_stopped(work(environment, chosen or list(Lane)))
 
 
@@ -118,8 +122,6 @@ async def _told_to_stop() -> None:
 
 
 def run_until_stopped(main: Coroutine[None, None, None]) -> None:
-    from notifier.errors import ServiceError
-
     try:
         import uvloop
     except ImportError:
