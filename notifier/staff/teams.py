@@ -60,7 +60,8 @@ async def save(tx: Tx, plan: TeamPlan) -> tuple[UUID, Saved]:
 
 async def find(tx: Tx, name: str) -> UUID | None:
     """A team by its slug or its name."""
-    found: UUID | None = await tx.scalar(select(Team.id).where(Team.slug == slug_of(name)))
+    is_it = or_(Team.slug == slug_of(name), Team.name == name)
+    found: UUID | None = await tx.scalar(select(Team.id).where(is_it).order_by(Team.id).limit(1))
     return found
 
 
