@@ -161,6 +161,7 @@ def _pages() -> jinja2.Environment:
         "day": _day,
         "markdown": html,
         "plain": plain,
+        "listed": _listed,
         "paragraphs": _paragraphs,
     }
     return environment

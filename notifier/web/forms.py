@@ -18,9 +18,12 @@ URLENCODED = "application/x-www-form-urlencoded"
 
 
 class Form(BaseModel):
-    """Base of form models. Fields nobody declared (token, honeypot) are left alone."""
+    """Base of form models. Fields nobody declared (token, decoy) are left alone.
 
-    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+    Defaults are checked too: a browser does not send a box that is not ticked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, validate_default=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +59,14 @@ class Fields(Mapping[str, Sequence[str]]):
 
 
 FIELDS = web.RequestKey("fields", Fields)
-Model = TypeVar("Model", bound=BaseModel)
+Model_co = TypeVar("Model_co", bound=BaseModel, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled(Generic[Model]):
+class Filled(Generic[Model_co]):
     """A form with what was typed and what is wrong. `value` is there only when nothing is."""
 
-    value: Model | None = None
+    value: Model_co | None = None
     typed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,12 +78,12 @@ class Filled(Generic[Model]):
         """Is that box or radio ticked? default: before anything was sent."""
         return value in self.typed.get(name, ()) if self.typed else default
 
-    def with_errors(self, errors: Mapping[str, str]) -> "Filled[Model]":
+    def with_errors(self, errors: Mapping[str, str]) -> "Filled[Model_co]":
         """The same, with more that is wrong (what only the database could tell)."""
         return Filled(typed=self.typed, errors={**self.errors, **errors})
 
 
-EMPTY: Filled[BaseModel] = Filled()
+EMPTY: Filled[Form] = Filled()
 
 
 async def fields(request: web.Request) -> Fields:
@@ -109,7 +112,7 @@ def parsed(body: bytes) -> Fields:
     return Fields(pairs)
 
 
-def read(model: type[Model], sent: Fields, *, context: object = None) -> Filled[Model]:
+def read(model: type[Model_co], sent: Fields, *, context: object = None) -> Filled[Model_co]:
     """Check what was sent. HTTPBadRequest where a field with one value has several.
 
     context reaches validators as `info.context`: the choices there are, the time.

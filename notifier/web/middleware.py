@@ -91,7 +91,11 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
-        kept = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+        kept = {
+            name: error.headers[name]
+            for name in ("Allow", "Retry-After", "WWW-Authenticate")
+            if name in error.headers
+        }
         said = error.text if error.text and not error.text.startswith(f"{error.status}:") else ""
         return problem(request, error.status, said, headers=kept)
     except Invalid as error:
@@ -104,7 +108,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             log.warning("database_out_of_reach", error=type(error).__name__)
             return problem(request, HTTPStatus.SERVICE_UNAVAILABLE)
         reference = secrets.token_hex(4)
-        log.error("request_failed", reference=reference, error=type(error).__name__, at=_frames(error))
+        log.error("request_failed", reference=reference, error=type(error).__name__, at=_frames(error))  # noqa: TRY400  # its words stay out
         return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, reference=reference)
 
 

@@ -2,4 +2,7 @@
 
 from aiohttp import web
 
-ROUTES: list[web.RouteDef] = []
+from notifier.web.public import about, area_page, confirm, home, manage, sign_up, unsubscribe
+
+PARTS = (home, sign_up, confirm, manage, unsubscribe, area_page, about)
+ROUTES: list[web.RouteDef] = [route for part in PARTS for route in part.ROUTES]
