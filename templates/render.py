@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -45,7 +46,7 @@ def message(medium: Medium, language: str, words: Mapping[str, Any]) -> Content:
         values["body_html"] = html(words["body"])
     if medium is Medium.SOCIAL:
         values["text"] = _shortened(
-            values["text"], _POST_LENGTH - _LINK_LENGTH - 4 - _weight(values["title"])
+            values["text"], _POST_LENGTH - _link_weight(values["team_url"]) - 4 - _weight(values["title"])
         )
     return _content("message", medium, language, values)
 
@@ -120,6 +121,12 @@ def _shortened(text: str, room: int) -> str:
             break
         kept = f"{kept} {word}".strip()
     return f"{kept.rstrip(',;:-–')}…" if kept else ""
+
+
+def _link_weight(url: str) -> int:
+    """A link counts 23 whatever its length; an address without a top-level domain counts as the text it is."""
+    last = (urlsplit(url).hostname or "").rpartition(".")[2]
+    return _LINK_LENGTH if last.isalpha() and "." in (urlsplit(url).hostname or "") else len(url)
 
 
 def _weight(text: str) -> int:
