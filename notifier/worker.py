@@ -305,6 +305,7 @@ def _as_started(doubt: InDoubt) -> Started:
         language=doubt.language,
         lane=tried.lane,
         tries=tried.tries,
+        checks=tried.checks,
         maybe_repeat=tried.maybe_repeat,
         expires_at=tried.expires_at,
         contact_point_id=tried.contact_point_id,

@@ -29,6 +29,10 @@ _POST_LENGTH = 280  # X counts a character outside the Latin ranges as 2 and eve
 _LINK_LENGTH = 23
 
 
+class CannotRender(ValueError):
+    """A template asks for a value it was not given, or does what templates may not."""
+
+
 class NoSuchTemplate(LookupError):
     """There is no folder of that name in templates/messages, or it has no words for that medium."""
 
@@ -90,7 +94,10 @@ def _file(template: str, file: str, language: str, values: Mapping[str, Any]) ->
             found = _messages().get_template(f"{template}/{frame}/{file}")
         except jinja2.TemplateNotFound:
             continue
-        return found.render(values, frame=frame).strip() + "\n"
+        try:
+            return found.render(values, frame=frame).strip() + "\n"
+        except jinja2.TemplateError as error:
+            raise CannotRender(f"{template}/{frame}/{file}: {error}") from error
     raise NoSuchTemplate(f"templates/messages/{template} has no {file}")
 
 

@@ -58,6 +58,7 @@ class Started:
     language: str
     lane: Lane
     tries: int
+    checks: int
     maybe_repeat: bool
     expires_at: datetime
     contact_point_id: UUID
@@ -269,6 +270,7 @@ def _started(tx: Tx, row, fence: int) -> Started:  # type: ignore[no-untyped-def
         language=row.language,
         lane=Lane(row.lane),
         tries=row.tries + 1,
+        checks=row.checks,
         maybe_repeat=row.maybe_repeat,
         expires_at=row.expires_at,
         contact_point_id=row.contact_point_id,

@@ -17,11 +17,13 @@ from notifier.config import Settings
 from notifier.db import Tx
 from notifier.delivery.content import Words, words_of_message
 from notifier.delivery.tokens import manage_url, unsubscribe_url
+from notifier.errors import Invalid
 from notifier.models import Message, MessageText
 from subscribers.signing import Keys
 from templates import render
 
 NOBODY = UUID(int=0)
+NAMES = {Medium.EMAIL: "As an email", Medium.SMS: "As a text message", Medium.SOCIAL: "As a post"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,10 @@ class Preview:
 
 
 async def previews(tx: Tx, message: UUID, channels: Channels, settings: Settings) -> list[Preview]:
-    """Every copy there will be of a message, English first. Media that no open channel carries are left out."""
+    """Every copy there will be of a message, English first. Media that no open channel carries are left out.
+
+    Of the channels only what is pure is asked: `prepare` and `estimate`.
+    """
     criteria = await tx.scalar(select(Message.criteria).where(Message.id == message))
     languages = (
         await tx.execute(select(MessageText.language).where(MessageText.message_id == message))
@@ -53,6 +58,19 @@ async def previews(tx: Tx, message: UUID, channels: Channels, settings: Settings
                 words = await words_of_message(tx, message, language, medium, settings)
                 found.append(preview(words, medium, channels, tx.carriers[medium], tx.keys, settings))
     return found
+
+
+async def require_sendable(tx: Tx, message: UUID, channels: Channels, settings: Settings) -> None:
+    """Raise Invalid for the text that a chosen channel cannot carry, before anybody approves it."""
+    faults: dict[str, str] = {}
+    for each in await previews(tx, message, channels, settings):
+        if each.problem:
+            field = "body" if each.language == "en" else f"body_{each.language}"
+            faults.setdefault(
+                field, f"{NAMES[each.medium]}: {each.problem}. Shorten it, or leave that way out."
+            )
+    if faults:
+        raise Invalid(faults)
 
 
 def preview(

@@ -36,7 +36,7 @@ def tried(delivery: Started, idempotency: Idempotency) -> Tried:
         number=delivery.number,
         lane=delivery.lane,
         tries=delivery.tries,
-        checks=0,
+        checks=delivery.checks,
         maybe_repeat=delivery.maybe_repeat,
         expires_at=delivery.expires_at,
         idempotency=idempotency,

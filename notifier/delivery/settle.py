@@ -84,6 +84,9 @@ def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, fact
             return base.change(DeliveryState.PENDING, reason=reason, code=code, due_at=due, spends_try=False)
         case Failed(reason=reason, code=code):
             return _retry(base, reason, code, now=now, jitter=jitter, factor=factor)
+        case Refused(code="duplicate") if tried.checks and tried.idempotency is Idempotency.CONTENT:
+            # Once in doubt, and now refused as a double: the earlier try did arrive.
+            return base.change(DeliveryState.ACCEPTED, reason="the provider had it already")
         case Refused(why=why, reason=reason, code=code):
             return _refused(base, why, reason, code, now=now, factor=factor)
         case Unknown(reason=reason):
