@@ -20,7 +20,7 @@ PURPOSE = "neighbourhood_messages"
 
 GOOD_FOR = timedelta(hours=48)
 CODE_TRIES = 5
-MOST_UNANSWERED_CODES = 200
+UNANSWERED_CODES_TO_DOUBT = 200
 
 
 class ConsentAction(StrEnum):
@@ -98,6 +98,14 @@ def may_ask(medium: str, asked: Sequence[datetime], now: datetime) -> bool:
     return all(
         sum(now - at < limit.window for at in asked) < limit.most for limit in ASK_LIMITS.get(medium, ())
     )
+
+
+def is_pumped(*, sent: int, used: int) -> bool:
+    """Are codes being asked for by a script, for its share of what texts cost? Then no more are sent.
+
+    Many of a day unanswered, and most: people who want to sign up use their codes (T1: conversion).
+    """
+    return sent - used >= UNANSWERED_CODES_TO_DOUBT and used * 2 < sent
 
 
 def merge(followed: Choices, others: Sequence[Choices]) -> Choices:

@@ -103,7 +103,6 @@ async def mark_confirmed(tx: Transaction, wishes: Sequence[Wish]) -> None:
             .where(SignUp.id == wish.id)
             .values(
                 confirmed_at=tx.now,
-                code_hash=None,
                 choices_sealed=tx.keys.seal(CHOICES, wish.id, Choices(phone=wish.choices.phone).to_json()),
             )
         )
@@ -114,15 +113,14 @@ async def forget(tx: Transaction, contact_point: UUID) -> None:
     await tx.execute(delete(SignUp).where(SignUp.contact_point_id == contact_point))
 
 
-async def unanswered_codes(tx: Transaction) -> int:
-    """Codes of the last 24 hours that nobody has used: many at once are the mark of a pumped form."""
+async def codes_of_late(tx: Transaction) -> tuple[int, int]:
+    """(codes sent, codes used) in the last 24 hours."""
     recent = tx.now + GOOD_FOR / 2
-    count: int = await tx.scalar(
-        select(func.count()).where(
-            SignUp.expires_at > recent, SignUp.confirmed_at.is_(None), SignUp.code_hash.is_not(None)
-        )
+    counted = select(func.count().label("sent"), func.count(SignUp.confirmed_at).label("used")).where(
+        SignUp.expires_at > recent, SignUp.code_hash.is_not(None)
     )
-    return count
+    row = (await tx.execute(counted)).one()
+    return row.sent, row.used
 
 
 async def drop_old(tx: Transaction, *, confirmed_before: datetime) -> int:

@@ -33,10 +33,10 @@ from notifier.models import Notice, NoticeKind, Team, TeamArea
 from subscribers import contact_points, sign_ups, subscriptions
 from subscribers.consent import (
     LONGEST_WINDOW,
-    MOST_UNANSWERED_CODES,
     WORDING,
     Choices,
     SignUpState,
+    is_pumped,
     may_ask,
     merge,
 )
@@ -209,8 +209,10 @@ async def _choices(tx: Tx, form: SignUpForm) -> Choices:
 
 
 async def _may_ask(tx: Tx, contact: Contact) -> bool:
-    if contact.medium == "sms" and await sign_ups.unanswered_codes(tx) >= MOST_UNANSWERED_CODES:
-        return False
+    if contact.medium == "sms" and contact.subscriber is None:
+        sent, used = await sign_ups.codes_of_late(tx)
+        if is_pumped(sent=sent, used=used):
+            return False
     asked = await tx.execute(
         select(Notice.created_at).where(
             Notice.contact_point_id == contact.id,

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from notifier.broadcast import preferences, welcome
+from notifier.broadcast import leaving, preferences, welcome
 from notifier.broadcast.welcome import Confirmed, Expired, NoSuch, Waiting
 from notifier.db import Database
 from notifier.errors import Invalid
 from notifier.models import Delivery, Lane, Notice
-from subscribers import retention, subscriptions
+from subscribers import consent, retention, subscriptions
 from subscribers.consent import ConsentAction
 from subscribers.evidence import history
 from subscribers.models import ContactPointState, SignUp, Subscriber
@@ -244,11 +244,23 @@ async def test_a_number_gets_three_codes_an_hour_at_most(places: Database) -> No
     assert await templates_of(places) == ["confirm_sms"] * 3
 
 
-async def test_a_pumped_form_runs_dry(places: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(welcome, "MOST_UNANSWERED_CODES", 4)
+async def test_a_pumped_form_runs_dry_but_numbers_we_know_are_served(
+    places: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consent, "UNANSWERED_CODES_TO_DOUBT", 4)
+    await sign_up(places, email=None, phone=PHONE)
+    code = await last_code(places)
+    async with places.transaction() as tx:
+        known = await welcome.confirm_code(tx, PHONE, code, public_url=URL)
+        assert isinstance(known, Confirmed)
+        await leaving.stop(tx, known.contact_point, source="text", public_url=URL)
     for number in range(8):
         await sign_up(places, email=None, phone=f"+4477009001{number:02}")
-    assert await templates_of(places) == ["confirm_sms"] * 4
+    assert (await templates_of(places)).count("confirm_sms") == 1 + 4
+    async with places.transaction() as tx:
+        asked = await leaving.start(tx, known.contact_point, source="text", public_url=URL)
+    assert asked is leaving.Start.ASKED
+    assert (await templates_of(places))[-1] == "start_question"
 
 
 async def test_an_address_moves_to_a_new_phone_of_the_same_person(places: Database) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from subscribers import names
-from subscribers.consent import Choices, SignUpState, may_ask, merge, state_of
+from subscribers.consent import Choices, SignUpState, is_pumped, may_ask, merge, state_of
 from subscribers.models import Frequency, LeastPriority
 
 NOW = datetime(2026, 11, 21, 18, 30, tzinfo=UTC)
@@ -98,3 +98,11 @@ def test_anything_may_be_a_name(typed: str, kept: str | None) -> None:
 def test_a_web_address_or_an_essay_is_no_name(typed: str) -> None:
     with pytest.raises(names.BadName):
         names.read(typed)
+
+
+@pytest.mark.parametrize(
+    ("sent", "used", "pumped"),
+    [(199, 0, False), (200, 0, True), (10_000, 9_500, False), (500, 250, False), (500, 249, True)],
+)
+def test_codes_that_nobody_uses_betray_a_script(sent: int, used: int, pumped: bool) -> None:
+    assert is_pumped(sent=sent, used=used) is pumped
