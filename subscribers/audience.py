@@ -91,14 +91,14 @@ async def count(tx: Transaction, criteria: Criteria, as_of: datetime) -> Reach:
     """The reach of an audience, from the very statement that will be planned."""
     rows = select_audience(criteria, as_of).subquery()
     counted = await tx.execute(
-        select(rows.c.medium, rows.c.digest.is_(None).label("now"), func.count()).group_by(
+        select(rows.c.medium, rows.c.digest.is_(None).label("now"), func.count().label("number")).group_by(
             rows.c.medium, rows.c.digest.is_(None)
         )
     )
     at_once: dict[str, int] = {}
     waiting: dict[str, int] = {}
-    for medium, now, number in counted:
-        (at_once if now else waiting)[medium] = number
+    for row in counted:
+        (at_once if row.now else waiting)[row.medium] = row.number
     people = await tx.scalar(select(func.count(rows.c.subscriber_id.distinct())))
     return Reach(people=people or 0, at_once=at_once, waiting=waiting)
 

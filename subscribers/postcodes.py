@@ -262,4 +262,8 @@ def _fragment(words: list[str]) -> Incomplete | Impossible:
     if compact.isalpha():
         return Impossible() if compact in _PROGRAM_WORDS else Incomplete()
     beginning = _BEGINNING.fullmatch(compact)
-    return Incomplete() if beginning and beginning[1] in AREAS | {FICTIONAL_AREA} | _PLACES.keys() else Impossible()
+    return (
+        Incomplete()
+        if beginning and beginning[1] in AREAS | {FICTIONAL_AREA} | _PLACES.keys()
+        else Impossible()
+    )

@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from notifier import config
 from notifier.broadcast import approve, draft, report
@@ -166,7 +166,7 @@ async def make_officer(whole: Running) -> UUID:
     made = new_id()
     async with whole.db.transaction() as tx:
         await tx.execute(
-            Officer.__table__.insert().values(
+            insert(Officer).values(
                 id=made,
                 email_sealed=tx.keys.seal("officers.email", made, "pat@force.example"),
                 email_hash=tx.keys.address_hash("officer", "pat@force.example"),
