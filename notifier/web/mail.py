@@ -15,7 +15,6 @@ from weakref import WeakSet
 import structlog
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from sqlalchemy.exc import SQLAlchemyError
 
 from notifier.inbox import receive
 from notifier.runtime import Service
@@ -70,7 +69,7 @@ class Handler:
         try:
             async with self._service.db.transaction() as tx:
                 kept = await receive.store(tx, receive.MAIL, event)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except Exception as error:  # an edge: whatever it was, each recipient is to be offered again
             log.warning("mail_not_stored", error=type(error).__name__)
             answer = TRY_AGAIN
         else:

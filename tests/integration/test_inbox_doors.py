@@ -1,0 +1,375 @@
+"""The doors of the inbox, on both databases: signed hooks, whole mails, the mail listener."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiosmtplib
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import select
+
+from channels.base import HookReply, HookRequest
+from channels.errors import BadHook
+from channels.memory import Memory
+from channels.registry import Channels
+from channels.sms_twilio import SmsTwilio
+from notifier import config
+from notifier.db import Database
+from notifier.delivery.tokens import attempt_token
+from notifier.inbox import receive
+from notifier.models import Delivery, IncomingRow, IncomingState
+from notifier.runtime import Service
+from notifier.web import mail as listener
+from notifier.web.app import make_app
+from notifier.worker import Worker
+from tests.fakes.twilio import FakeTwilio
+from tests.integration.replies import DOMAIN, SHARED_NUMBER, delivery_to, mail, make_world, publish
+from tests.servers import Postgres
+
+PUBLIC = "https://link.example"
+HOOK = f"{PUBLIC}/hooks/sms_twilio"
+KEY = "a hook key of the tests"
+TWILIO = FakeTwilio()
+Client = TestClient[Any, Any]
+
+
+class Unreadable(Memory):
+    """Takes hooks whose signature is good and whose body makes no sense."""
+
+    name = "unreadable"
+
+    def verify(self, request: HookRequest) -> bool:
+        return True
+
+    def parse(self, request: HookRequest) -> list[object]:
+        raise BadHook
+
+    def answer(self) -> HookReply:
+        return HookReply()
+
+
+@pytest.fixture
+async def service(db: Database) -> AsyncIterator[Service]:
+    variables = {
+        "NOTIFIER_BASE_URL": PUBLIC,
+        "NOTIFIER_MAIL_DOMAIN": DOMAIN,
+        "NOTIFIER_HOOK_KEYS": f"another {KEY.replace(' ', '_')}",
+        "NOTIFIER_SMS_NUMBERS": SHARED_NUMBER,
+    }
+    environment = config.build(variables)
+    twilio = SmsTwilio(TWILIO.account_sid, [TWILIO.auth_token], [SHARED_NUMBER], base_url=PUBLIC)
+    async with twilio:
+        yield Service(environment=environment, db=db, channels=Channels([twilio, Unreadable(), Memory()]))
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(make_app(service))) as found:
+        yield found
+
+
+async def rows(db: Database) -> list[Any]:
+    async with db.transaction(read_only=True) as tx:
+        return list((await tx.execute(select(IncomingRow).order_by(IncomingRow.received_at))).all())
+
+
+def text_call(body: str = "Who do I tell?", **changes: str) -> tuple[bytes, dict[str, str]]:
+    fields = TWILIO.incoming_fields(sender="+447700900001", to=SHARED_NUMBER, body=body)
+    return TWILIO.signed(HOOK, fields | changes)
+
+
+def raw_signature(
+    body: bytes, *, at: float | None = None, key: str = KEY.replace(" ", "_")
+) -> dict[str, str]:
+    stamp = str(int(time.time() if at is None else at))
+    mac = hmac.digest(key.encode(), stamp.encode() + b"." + body, "sha256").hex()
+    return {"X-Notifier-Signature": f"t={stamp},v1={mac}"}
+
+
+# --- Hooks ------------------------------------------------------------------------------------
+
+
+async def test_a_signed_text_is_committed_before_it_is_answered(db: Database, client: Client) -> None:
+    body, headers = text_call("Ünïcödé 👍 \x00")
+    answered = await client.post("/hooks/sms_twilio", data=body, headers=headers)
+    assert (answered.status, await answered.read()) == (
+        200,
+        b'<?xml version="1.0" encoding="UTF-8"?><Response/>',
+    )
+    (row,) = await rows(db)
+    assert (row.state, row.recipient, row.medium) == (IncomingState.STORED, SHARED_NUMBER, "sms")
+    async with db.transaction() as tx:
+        assert tx.keys.open_text(receive.TEXT, row.id, row.text_sealed) == "Ünïcödé 👍 \x00"
+        assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == body
+        assert tx.keys.open_text(receive.SENDER, row.id, row.sender_sealed) == "+447700900001"
+
+
+async def test_the_same_call_five_times_is_one_message(db: Database, client: Client) -> None:
+    body, headers = text_call()
+    answers = await asyncio.gather(
+        *(client.post("/hooks/sms_twilio", data=body, headers=headers) for _ in range(5))
+    )
+    assert [answered.status for answered in answers] == [200] * 5
+    assert len(await rows(db)) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "no signature",
+        "another signature",
+        "body changed",
+        "field added",
+        "field repeated",
+        "not a form",
+        "another account",
+        "to another path",
+    ],
+)
+async def test_what_is_not_signed_gets_an_empty_403(db: Database, client: Client, change: str) -> None:
+    body, headers = text_call()
+    path = "/hooks/sms_twilio"
+    match change:
+        case "no signature":
+            del headers["X-Twilio-Signature"]
+        case "another signature":
+            headers["X-Twilio-Signature"] = "A" * 28
+        case "body changed":
+            body = body.replace(b"Who", b"who")
+        case "field added":
+            body += b"&Extra=1"
+        case "field repeated":
+            body += b"&" + urlencode({"Body": "Who do I tell?"}).encode()
+        case "not a form":
+            body, headers["Content-Type"] = b'{"Body": "x"}', "application/json"
+        case "another account":
+            body, headers = text_call(AccountSid="AC" + "9" * 32)
+        case "to another path":
+            path += "?attempt=x"
+    answered = await client.post(path, data=body, headers=headers)
+    assert (answered.status, await answered.read()) == (403, b"")
+    assert await rows(db) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status"),
+    [
+        ("GET", "/hooks/sms_twilio", {}, b"", 405),
+        ("POST", "/hooks/memory", {}, b"", 404),
+        ("POST", "/hooks/nothing", {}, b"", 404),
+        ("POST", "/hooks/sms_twilio", {"Content-Encoding": "gzip"}, b"x", 415),
+        ("POST", "/hooks/sms_twilio", {}, b"x" * 2_000_000, 413),
+        ("POST", "/hooks/sms_twilio", {"Content-Type": "multipart/form-data"}, b"\xff\xfe", 403),
+        ("POST", "/hooks/email/raw", {}, b"From: a@b.example\r\n\r\n", 403),
+        ("POST", "/hooks/email/raw", {"X-Notifier-Signature": "t=1,v1=00"}, b"", 403),
+    ],
+)
+async def test_a_call_of_the_wrong_shape_is_refused(
+    db: Database, client: Client, method: str, path: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    answered = await client.request(method, path, data=BytesIO(body), headers=headers)
+    assert (answered.status, await answered.read()) == (status, b"")
+    assert await rows(db) == []
+
+
+async def test_a_signed_call_that_cannot_be_read_is_quarantined_and_answered(
+    db: Database, client: Client
+) -> None:
+    for _ in range(2):
+        assert (await client.post("/hooks/unreadable", data=b"\xff\x00 nonsense")).status == 200
+    (row,) = await rows(db)
+    assert (row.state, row.kind, row.channel) == (IncomingState.QUARANTINED, "unreadable", "unreadable")
+    async with db.transaction() as tx:
+        assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == b"\xff\x00 nonsense"
+
+
+async def test_a_receipt_raises_the_delivery_its_address_names(db: Database, client: Client) -> None:
+    world = await make_world(db, 1)
+    await publish(db, world)
+    delivery = await delivery_to(db, world.points[world.subscribers[0], "sms"])
+    async with db.transaction() as tx:
+        fields = {
+            "AccountSid": TWILIO.account_sid, "From": SHARED_NUMBER, "To": "+447700900000",
+            "MessageSid": f"SM{1:032x}", "MessageStatus": "delivered",
+        }  # fmt: skip
+        path = f"/hooks/sms_twilio?attempt={attempt_token(tx.keys, delivery, 1)}"
+    body, headers = TWILIO.signed(f"{PUBLIC}{path}", fields)
+    for _ in range(2):
+        assert (await client.post(path, data=body, headers=headers)).status == 200
+    async with db.transaction() as tx:
+        assert await tx.scalar(select(Delivery.state).where(Delivery.id == delivery)) == "delivered"
+    assert await rows(db) == []
+
+
+async def test_a_whole_mail_signed_with_an_older_key_is_kept(db: Database, client: Client) -> None:
+    raw = mail(sender="sam@mail.example")
+    for _ in range(2):
+        assert (
+            await client.post("/hooks/email/raw", data=BytesIO(raw), headers=raw_signature(raw))
+        ).status == 202
+    (row,) = await rows(db)
+    async with db.transaction() as tx:
+        assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == raw
+
+
+async def test_a_whole_mail_may_be_large_but_not_larger_than_the_cap(db: Database, client: Client) -> None:
+    raw = b"From: a@b.example\r\n\r\n" + b"x" * 3_000_000
+    assert (
+        await client.post("/hooks/email/raw", data=BytesIO(raw), headers=raw_signature(raw))
+    ).status == 202
+    raw += b"x" * 25_000_000
+    assert (
+        await client.post("/hooks/email/raw", data=BytesIO(raw), headers=raw_signature(raw))
+    ).status == 413
+    assert len(await rows(db)) == 1
+
+
+async def test_a_signature_that_is_six_minutes_old_is_none(db: Database, client: Client) -> None:
+    raw = mail(sender="sam@mail.example")
+    headers = raw_signature(raw, at=time.time() - 360)
+    assert (await client.post("/hooks/email/raw", data=BytesIO(raw), headers=headers)).status == 403
+
+
+async def test_what_the_worker_is_told_of_it_routes(db: Database, service: Service, client: Client) -> None:
+    await make_world(db)
+    body, headers = text_call()
+    await client.post("/hooks/sms_twilio", data=body, headers=headers)
+    (row,) = await rows(db)
+    worker = Worker(service, db.jobs)
+    await worker.handlers["route"](str(row.id))
+    assert [each.state for each in await rows(db)] == [IncomingState.ROUTED]
+
+
+# --- The mail listener ------------------------------------------------------------------------
+
+
+class Lmtp:
+    """A mail server of the house, speaking LMTP line by line."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def line(self) -> str:
+        async with asyncio.timeout(10):
+            line = (await self._reader.readline()).decode().strip()
+            while line[3:4] == "-":
+                line = (await self._reader.readline()).decode().strip()
+        return line
+
+    async def say(self, text: str) -> str:
+        self._writer.write(text.encode() + b"\r\n")
+        await self._writer.drain()
+        return await self.line()
+
+    async def data(self, raw: bytes, answers: int) -> list[str]:
+        assert (await self.say("DATA")).startswith("354")
+        self._writer.write(raw.replace(b"\r\n.", b"\r\n..") + b"\r\n.\r\n")
+        await self._writer.drain()
+        return [await self.line() for _ in range(answers)]
+
+
+Dial = Callable[[str], Awaitable[Lmtp]]
+
+
+@pytest.fixture
+async def lmtp(service: Service) -> AsyncIterator[Dial]:
+    """Opens connections to a listener of its own."""
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(listener.listen(service, "lmtp://127.0.0.1:0"))
+
+        async def dial(mail_from: str) -> Lmtp:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            spoken = Lmtp(reader, writer)
+            assert (await spoken.line()).startswith("220")
+            assert (await spoken.say("LHLO relay.example")).startswith("250")
+            assert (await spoken.say(f"MAIL FROM:<{mail_from}>")).startswith("250")
+            return spoken
+
+        yield dial
+
+
+async def test_lmtp_answers_once_for_each_recipient_after_the_mail_is_committed(
+    db: Database, lmtp: Dial
+) -> None:
+    spoken = await lmtp("sam@mail.example")
+    assert (await spoken.say(f"RCPT TO:<desk@{DOMAIN}>")).startswith("250")
+    assert (await spoken.say(f"RCPT TO:<Reply+ABC@{DOMAIN.upper()}>")).startswith("250")
+    assert (await spoken.say("RCPT TO:<someone@elsewhere.example>")).startswith("550 5.7.1")
+    raw = mail(sender="sam@mail.example", text=".a line with a dot\n" + "long " * 10_000)
+    answers = await spoken.data(raw, 2)
+    assert [answer[:3] for answer in answers] == ["250", "250"]
+    (row,) = await rows(db)
+    async with db.transaction() as tx:
+        kept = tx.keys.open(receive.RAW, row.id, row.raw_sealed)
+    above = f"Return-Path: <sam@mail.example>\r\nDelivered-To: desk@{DOMAIN}\r\nDelivered-To: Reply+ABC@{DOMAIN.upper()}\r\n"
+    assert kept == above.encode() + raw + b"\r\n"
+    assert (await spoken.say("QUIT")).startswith("221")
+
+
+async def test_a_bounce_has_no_sender_and_is_taken(db: Database, lmtp: Dial) -> None:
+    spoken = await lmtp("")
+    await spoken.say(f"RCPT TO:<bounce+x@{DOMAIN}>")
+    assert (await spoken.data(b"Subject: Undeliverable\r\n\r\n", 1))[0].startswith("250")
+    assert len(await rows(db)) == 1
+
+
+async def test_a_mail_over_25_megabytes_is_refused_for_good(db: Database, lmtp: Dial) -> None:
+    reader_says = await lmtp("sam@mail.example")
+    await reader_says.say("RSET")
+    refused = await reader_says.say(f"MAIL FROM:<sam@mail.example> SIZE={26 * 1024 * 1024}")
+    assert refused.startswith("552")
+    assert await rows(db) == []
+
+
+def hide(file: Path) -> None:
+    """Put the database out of reach: a folder stands where it was."""
+    file.rename(file.with_suffix(".away"))
+    file.mkdir()
+
+
+def bring_back(file: Path) -> None:
+    file.rmdir()
+    file.with_suffix(".away").rename(file)
+
+
+async def test_while_the_database_is_away_every_recipient_is_asked_to_wait(
+    db: Database, lmtp: Dial, database_url: str, request: pytest.FixtureRequest
+) -> None:
+    await db.close()
+    file = Path(database_url.removeprefix("sqlite:///"))
+    if db.is_sqlite:
+        hide(file)
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        postgres.drop_database(database_url)
+    spoken = await lmtp("sam@mail.example")
+    for name in ("one", "two"):
+        await spoken.say(f"RCPT TO:<{name}@{DOMAIN}>")
+    raw = mail(sender="sam@mail.example")
+    assert [answer[:9] for answer in await spoken.data(raw, 2)] == ["451 4.3.0", "451 4.3.0"]
+    if db.is_sqlite:
+        bring_back(file)
+        again = await lmtp("sam@mail.example")
+        await again.say(f"RCPT TO:<one@{DOMAIN}>")
+        assert (await again.data(raw, 1))[0].startswith("250")
+        assert len(await rows(db)) == 1
+
+
+async def test_smtp_takes_the_same_mail(db: Database, service: Service) -> None:
+    raw = mail(sender="sam@mail.example")
+    async with (
+        listener.listen(service, "smtp://127.0.0.1:0") as port,
+        aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False) as smtp,
+    ):
+        await smtp.sendmail("sam@mail.example", [f"desk@{DOMAIN}"], raw)
+        with pytest.raises(aiosmtplib.SMTPRecipientsRefused):
+            await smtp.sendmail("sam@mail.example", ["someone@elsewhere.example"], raw)
+    assert len(await rows(db)) == 1
