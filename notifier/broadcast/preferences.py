@@ -18,7 +18,7 @@ from notifier.broadcast.notices import notice
 from notifier.broadcast.welcome import ask
 from notifier.db import Tx
 from notifier.delivery.tokens import fresh_token
-from notifier.models import Delivery, MessageText, Notice, NoticeKind
+from notifier.models import Conversation, ConversationEntry, Delivery, MessageText, Notice, NoticeKind
 from subscribers import contact_points, evidence, retention, subscriptions, suppression
 from subscribers.consent import WORDING, Choices, ConsentAction
 from subscribers.contact_points import Contact
@@ -203,7 +203,27 @@ async def hold_data(tx: Tx, subscriber: UUID) -> dict[str, Any]:
         }
         for row in rows
     ]
-    return held | {"sent": sent}
+    return held | {"sent": sent, "conversations": await _said(tx, list(contacts))}
+
+
+async def _said(tx: Tx, points: Sequence[UUID]) -> list[dict[str, Any]]:
+    """What they wrote to their team, and what was answered; officers' notes among themselves are not theirs."""
+    rows = await tx.execute(
+        select(ConversationEntry.__table__, Conversation.reference)
+        .join(Conversation, Conversation.id == ConversationEntry.conversation_id)
+        .where(Conversation.contact_point_id.in_(points))
+        .order_by(Conversation.opened_at, ConversationEntry.at)
+    )
+    return [
+        {
+            "reference": row.reference,
+            "direction": row.direction,
+            "medium": row.medium,
+            "at": row.at.isoformat(),
+            "text": tx.keys.open_text("conversation_entries.body", row.id, row.body_sealed),
+        }
+        for row in rows
+    ]
 
 
 async def _lift_chosen(tx: Tx, before: Preferences, after: Preferences) -> None:

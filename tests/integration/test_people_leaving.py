@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from notifier.broadcast import leaving, links, preferences, welcome
 from notifier.broadcast.leaving import Start, Stopped
@@ -11,7 +11,15 @@ from notifier.broadcast.preferences import Change
 from notifier.broadcast.welcome import Confirmed, NoSuch
 from notifier.db import Database
 from notifier.delivery import tokens
-from notifier.models import Delivery
+from notifier.inbox.conversations import BODY
+from notifier.models import (
+    Conversation,
+    ConversationEntry,
+    ConversationState,
+    Delivery,
+    Direction,
+    Team,
+)
 from subscribers import contact_points, subscriptions, suppression
 from subscribers.evidence import history
 from subscribers.models import (
@@ -20,6 +28,7 @@ from subscribers.models import (
     Frequency,
     LeastPriority,
     Subscription,
+    new_id,
 )
 from subscribers.signing import Use
 from tests.integration.people import (
@@ -236,11 +245,49 @@ async def test_a_link_changed_by_one_letter_opens_nothing(db: Database, person: 
         assert await read(tx, raised) is None
 
 
+async def _write_in(db: Database, person: Confirmed, words: str) -> None:
+    async with db.transaction() as tx:
+        conversation, entry = new_id(), new_id()
+        await tx.execute(
+            insert(Conversation).values(
+                id=conversation,
+                reference="R-1",
+                contact_point_id=person.contact_point,
+                team_id=await tx.scalar(select(Team.id).limit(1)),
+                state=ConversationState.NEW,
+                opened_at=tx.now,
+                last_entry_at=tx.now,
+            )
+        )
+        await tx.execute(
+            insert(ConversationEntry).values(
+                id=entry,
+                conversation_id=conversation,
+                direction=Direction.IN,
+                medium="email",
+                body_sealed=tx.keys.seal(BODY, entry, words),
+                verified=True,
+                at=tx.now,
+            )
+        )
+
+
 async def test_the_download_holds_everything(db: Database, person: Confirmed) -> None:
+    await _write_in(db, person, "The lamp by the bridge is out")
     async with db.transaction(read_only=True) as tx:
         held = await preferences.hold_data(tx, person.subscriber)
     written = json.dumps(held)
-    for word in (EMAIL, PHONE, "Sam Marker", "SE5 9AA", ward(0), "burglary", "given", "2026-11"):
+    for word in (
+        EMAIL,
+        PHONE,
+        "Sam Marker",
+        "SE5 9AA",
+        ward(0),
+        "burglary",
+        "given",
+        "2026-11",
+        "The lamp by the bridge is out",
+    ):
         assert word in written
     assert [each["what"] for each in held["sent"]] == [
         "confirm_email",
