@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # markdown-it costs a fifth of a second; pages without Markdo
     from markdown_it.token import Token
 
 TAGS = {"p", "strong", "em", "ul", "ol", "li", "a", "h2", "h3", "br"}
+ATTRIBUTES: dict[str, set[str]] = {"a": {"href"}, "*": set()}
 SCHEMES = {"http", "https", "mailto", "tel"}
 
 _NOT_OURS = ("image", "code", "fence", "html_block", "hr", "reference", "blockquote", "backticks", "entity")
@@ -42,7 +43,7 @@ def html(markdown: str) -> Markup:
             token.children = list(_with_links(token.children))
     made = parser.renderer.render(tokens, parser.options, {})
     return Markup(  # noqa: S704  # nh3 has just cleaned it
-        nh3.clean(made, tags=TAGS, attributes={"a": {"href"}}, url_schemes=SCHEMES, link_rel=None).strip()
+        nh3.clean(made, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=_checked, link_rel=None).strip()
     )
 
 
@@ -68,6 +69,11 @@ def check_text(markdown: str) -> list[str]:
     ):
         problems.append("There are hidden characters in the text: type it again, or paste it as plain text")
     return problems
+
+
+def _checked(_tag: str, _attribute: str, value: str) -> str | None:
+    """An address that may be linked, or nothing: then the words stay and lead nowhere."""
+    return value if _may_be_linked(value) else None
 
 
 def _may_be_linked(target: str) -> bool:
