@@ -13,6 +13,7 @@ from channels.base import Medium
 from channels.mailread import Mail, read_mail
 from channels.mailtext import new_text
 from notifier.db import Tx
+from notifier.delivery.tokens import read_bounce_address
 from notifier.inbox import triage
 from notifier.inbox.conversations import Words
 from notifier.inbox.receive import RAW, SENDER, TEXT, normalised
@@ -52,7 +53,7 @@ def open_row(tx: Tx, row: Row[Any], *, mail_domain: str) -> Received:
     sender = tx.keys.open_text(SENDER, row.id, row.sender_sealed)
     medium = Medium(row.medium)
     if medium is Medium.EMAIL:
-        return _mail(row, raw, sender, mail_domain)
+        return _mail(tx, row, raw, sender, mail_domain)
     text = tx.keys.open_text(TEXT, row.id, row.text_sealed)
     return Received(
         id=row.id,
@@ -81,11 +82,12 @@ async def mail_of(tx: Tx, incoming: UUID) -> Mail | None:
     return read_mail(tx.keys.open(RAW, row.id, row.raw_sealed))
 
 
-def _mail(row: Row[Any], raw: bytes, sender: str, mail_domain: str) -> Received:
+def _mail(tx: Tx, row: Row[Any], raw: bytes, sender: str, mail_domain: str) -> Received:
     mail = read_mail(raw)
     new = new_text(mail.text)
     from_us = mail.sender.rpartition("@")[2] == mail_domain.lower()
     named = [row.recipient, *mail.recipients] if row.recipient else list(mail.recipients)
+    to_return_path = any(read_bounce_address(tx.keys, each) is not None for each in named)
     return Received(
         id=row.id,
         channel=row.channel,
@@ -94,7 +96,7 @@ def _mail(row: Row[Any], raw: bytes, sender: str, mail_domain: str) -> Received:
         sender=normalised(mail.sender, Medium.EMAIL) if mail.sender else sender,
         recipients=tuple(dict.fromkeys(each.strip().lower() for each in named)),
         words=_words(mail, new),
-        triage=triage.of_mail(mail, new),
+        triage=triage.of_mail(mail, new, to_return_path=to_return_path),
         raw=raw,
         mail=mail,
         is_doubtful=len(mail.senders) != 1 or from_us,

@@ -98,13 +98,18 @@ def of_text(text: str) -> Triage:
     )
 
 
-def of_mail(mail: Mail, words: str) -> Triage:
-    """A mail, whose new words (without quote and signature) are given."""
+def of_mail(mail: Mail, words: str, *, to_return_path: bool = False) -> Triage:
+    """A mail, whose new words (without quote and signature) are given.
+
+    to_return_path: was it sent to where our bounces go? People answer elsewhere, machines there (RFC 3834 §4).
+    """
     if mail.report is Report.COMPLAINT:
         return Triage(kind=IncomingKind.COMPLAINT)
     if mail.report is Report.DELIVERY or mail.bounces:
         return Triage(kind=IncomingKind.BOUNCE)
-    if not mail.return_path_is_null and _is_unsubscribe(mail.subject, words):
+    if to_return_path or mail.return_path_is_null:
+        return Triage(kind=IncomingKind.AUTO_REPLY)
+    if _is_unsubscribe(mail.subject, words):
         return Triage(kind=IncomingKind.STOP)
     if mail.is_automatic:
         return Triage(kind=IncomingKind.AUTO_REPLY)

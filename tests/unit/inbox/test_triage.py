@@ -147,6 +147,15 @@ def test_a_mail_is_told_by_its_headers_first(mail: Mail, words: str, kind: Incom
     assert of_mail(mail, words).kind is kind
 
 
+def test_what_comes_to_the_return_path_is_never_a_persons() -> None:
+    odd = Mail(subject="Your mail", sender="someone@mx.example")
+    assert (
+        of_mail(odd, "It bounced, in words nobody knows", to_return_path=True).kind is IncomingKind.AUTO_REPLY
+    )
+    failed = Mail(bounces=(Bounce(recipient="a@b.example", status="", permanent=True),))
+    assert of_mail(failed, "", to_return_path=True).kind is IncomingKind.BOUNCE
+
+
 def test_an_emergency_in_the_subject_counts() -> None:
     assert of_mail(Mail(subject="Man with a knife"), "See above").urgent
 
