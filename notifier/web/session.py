@@ -58,9 +58,12 @@ def drop_session(request: web.Request, response: web.StreamResponse) -> None:
 # --- forms ----------------------------------------------------------------------------------
 
 
-def form_token(request: web.Request) -> str:
-    """The token for a form on this page; `show` sets the visitor cookie where it needs one."""
-    bound = session_token(request) or _visitor(request)
+def form_token(request: web.Request, *, session: str | None = None) -> str:
+    """The token for a form on this page; `show` sets the visitor cookie where it needs one.
+
+    session: the token of a session this very answer begins, which the form will be sent with.
+    """
+    bound = session or session_token(request) or _visitor(request)
     payload = int(time.time() * 1000).to_bytes(7) + hash_secret(bound)[:16]
     return service(request).db.keys.token(Use.FORM, payload)
 
