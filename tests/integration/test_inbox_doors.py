@@ -5,6 +5,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from channels.memory import Memory
 from channels.registry import Channels
 from channels.sms_twilio import SmsTwilio
 from notifier import config
-from notifier.db import Database
+from notifier.db import Database, Tx
 from notifier.delivery.tokens import attempt_token
 from notifier.inbox import receive
+from notifier.inbox.route import Facts
 from notifier.models import Delivery, IncomingRow, IncomingState
 from notifier.runtime import Service
 from notifier.web import mail as listener
@@ -245,6 +247,24 @@ async def test_what_the_worker_is_told_of_it_routes(db: Database, service: Servi
     worker = Worker(service, db.jobs)
     await worker.handlers["route"](str(row.id))
     assert [each.state for each in await rows(db)] == [IncomingState.ROUTED]
+
+
+async def test_a_message_that_trips_the_worker_is_put_aside_after_three_tries(
+    db: Database, service: Service, client: Client
+) -> None:
+    async def trips(tx: Tx, facts: Facts) -> None:
+        raise ValueError("a fault of ours")
+
+    body, headers = text_call()
+    await client.post("/hooks/sms_twilio", data=body, headers=headers)
+    (row,) = await rows(db)
+    worker = Worker(replace(service, resolvers=(trips,)), db.jobs)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="a fault of ours"):
+            await worker.handlers["route"](str(row.id))
+    await worker.handlers["route"](str(row.id))
+    (row,) = await rows(db)
+    assert (row.state, row.tries, row.reason) == ("quarantined", 3, "could not be handled: ValueError")
 
 
 # --- The mail listener ------------------------------------------------------------------------
