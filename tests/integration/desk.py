@@ -17,6 +17,7 @@ from channels.memory import Memory
 from channels.registry import Channels
 from notifier import config
 from notifier.db import Database
+from notifier.jobs import InProcessJobs
 from notifier.models import Role
 from notifier.runtime import Service
 from notifier.staff import officers
@@ -101,7 +102,9 @@ async def open_desk(db: Database, *, people: int = 12, **settings: str) -> Async
 
 async def run_jobs(desk: Desk) -> None:
     """What the doorbell rang for, in the order it rang."""
-    waiting = desk.db.jobs._waiting
+    jobs = desk.db.jobs
+    assert isinstance(jobs, InProcessJobs)
+    waiting = jobs._waiting
     while waiting:
         job, *ids = next(iter(waiting))
         del waiting[(job, *ids)]
