@@ -99,7 +99,10 @@ def query(request: web.Request) -> Fields:
 
 
 def parsed(body: bytes) -> Fields:
-    """Names and values of an urlencoded text; bytes that are no UTF-8 become U+FFFD."""
+    """Names and values of an urlencoded text; bytes that are no UTF-8 become U+FFFD.
+
+    NUL, which PostgreSQL cannot hold, becomes SUBSTITUTE: still a control character, so that checks see it.
+    """
     try:
         pairs = parse_qsl(
             body.decode("utf-8", "replace"),
@@ -109,7 +112,7 @@ def parsed(body: bytes) -> Fields:
         )
     except ValueError:
         raise web.HTTPBadRequest(text="The form has too many fields.") from None
-    return Fields(pairs)
+    return Fields([(name, value.replace("\x00", "\x1a")) for name, value in pairs])
 
 
 def read(model: type[Model_co], sent: Fields, *, context: object = None) -> Filled[Model_co]:

@@ -55,8 +55,8 @@ class SignUp(Form):
     language: str = "en"
     name: str = ""
     postcode: str = ""
-    consent: str = ""
     under13: str = ""
+    consent: str = ""
 
     @field_validator("area")
     @classmethod
@@ -115,16 +115,11 @@ class SignUp(Form):
 
     @field_validator("consent")
     @classmethod
-    def _is_given(cls, value: str) -> str:
+    def _is_given(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("under13"):
+            raise ValueError("You must be 13 or over to sign up")
         if value != "yes":
             raise ValueError("Tick the box if you agree. Without it we cannot send you anything")
-        return value
-
-    @field_validator("under13")
-    @classmethod
-    def _is_old_enough(cls, value: str) -> str:
-        if value:
-            raise ValueError("You must be 13 or over to sign up")
         return value
 
 
