@@ -33,6 +33,8 @@ from notifier.inbox.handle import handle
 from notifier.jobs import QUEUE, Jobs, RedisJobs, pack, redis_settings
 from notifier.models import Lane
 from notifier.runtime import Service
+from notifier.staff import sessions
+from subscribers.retention import drop_old_sign_ups
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ POLL_SECONDS = {Lane.URGENT: 1.0, Lane.TRANSACTIONAL: 1.0, Lane.WARD: 2.0, Lane.
 SLOTS = {Lane.URGENT: 8, Lane.TRANSACTIONAL: 4}
 SWEEP_SECONDS = 5.0
 LEAST_SWEEP_SECONDS = 0.2
+TIDY_SECONDS = 3600.0
 STOP_SECONDS = 30.0
 ALL_LANES = tuple(Lane)
 
@@ -72,6 +75,7 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             loops = [tasks.create_task(self._serve(lane)) for lane in self.lanes]
             loops.append(tasks.create_task(self._every(SWEEP_SECONDS, self._sweep)))
+            loops.append(tasks.create_task(self._every(TIDY_SECONDS, self._tidy)))
             helpers = [tasks.create_task(self.jobs.run(self._guarded()))]
             if isinstance(self.jobs, RedisJobs):
                 helpers.append(tasks.create_task(self._supervise_arq()))
@@ -169,6 +173,12 @@ class Worker:
         if swept.returned or swept.doubted or swept.expired:
             log.info("swept", returned=swept.returned, doubted=swept.doubted, expired=swept.expired)
         await self._resolve_doubts()
+
+    async def _tidy(self) -> None:
+        """Forget what has had its time: sign-ups nobody confirmed, sessions nobody uses."""
+        async with self.service.db.transaction() as tx:
+            await drop_old_sign_ups(tx)
+            await sessions.drop_old(tx)
 
     async def _resolve_doubts(self) -> None:
         kinds = {name: c.capabilities.idempotency for name, c in self.service.channels.items()}
@@ -275,7 +285,7 @@ class Worker:
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while not self._stopping.is_set():
-            await self._quietly(act(), "sweep")
+            await self._quietly(act(), act.__name__)
             await self._rest(self._stopping, max(seconds * self._factor, LEAST_SWEEP_SECONDS))
 
     async def _quietly(self, work: Awaitable[T], name: str) -> T | None:

@@ -20,7 +20,7 @@ from tests.providers import Notifier, Providers, database, providers, until
 from tests.servers import RedisServer
 from tests.world import World, make_people, make_places, ward
 
-PEOPLE, KILLS, SLOTS, ROWS_A_SLOT = 300, 4, 4, 5
+PEOPLE, KILLS, SLOTS, ROWS_A_SLOT = 200, 4, 4, 5
 DRILL = {"NOTIFIER_TIME_FACTOR": "0.005", "NOTIFIER_SLOTS": str(SLOTS)}
 
 
@@ -31,7 +31,7 @@ async def far_ends() -> AsyncIterator[Providers]:
 
 
 async def publish(db: Database) -> tuple[World, UUID]:
-    """300 people in two wards, each by mail and by text."""
+    """200 people in two wards, each by mail and by text."""
     async with db.transaction() as tx:
         world = await make_places(tx)
         await make_people(tx, world, PEOPLE, wards=(0, 1))
