@@ -177,6 +177,7 @@ def _pages() -> jinja2.Environment:
         "plain": plain,
         "listed": _listed,
         "paragraphs": _paragraphs,
+        "phone_number": _phone_number,
     }
     return environment
 
@@ -208,6 +209,12 @@ def _date(context: jinja2.runtime.Context, when: Any) -> str:
 @jinja2.pass_context
 def _day(context: jinja2.runtime.Context, when: Any) -> str:
     return dates.day(when, context["zone"])
+
+
+def _phone_number(number: str) -> str:
+    """A UK mobile as people write it, "07700 900123"; any other number as it is."""
+    is_uk_mobile = number.startswith("+447") and len(number) == 13
+    return f"0{number[3:7]} {number[7:]}" if is_uk_mobile else number
 
 
 def _paragraphs(text: str) -> Markup:

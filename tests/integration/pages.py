@@ -125,9 +125,9 @@ async def _publish(tx: Any, team: Any) -> None:
     )
 
 
-def client_for(db: Database) -> TestClient[Any, Any]:
+def client_for(db: Database, public_url: str = PUBLIC_URL) -> TestClient[Any, Any]:
     """A browser of a kind: keeps cookies, follows nothing by itself."""
-    settings = {"NOTIFIER_BASE_URL": PUBLIC_URL, "NOTIFIER_MAIL_DOMAIN": "reply.link.example"}
+    settings = {"NOTIFIER_BASE_URL": public_url, "NOTIFIER_MAIL_DOMAIN": "reply.link.example"}
     service = Service(environment=config.build(settings), db=db, channels=Channels([]))
     return TestClient(TestServer(make_app(service)))
 

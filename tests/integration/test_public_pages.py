@@ -430,7 +430,7 @@ async def test_names_are_stored_as_they_are_and_shown_as_text(
 async def test_an_areas_page_shows_its_team_its_work_and_its_messages(browser: Browser) -> None:
     response, page = await browser.get(f"/areas/{ALDER}")
     assert response.status == 200
-    for words in ("Alderbrook SNT", "alder@police.example", "+447700900123", "Mopeds at night", "Stopped 31 riders",
+    for words in ("Alderbrook SNT", "alder@police.example", "07700 900123", "Mopeds at night", "Stopped 31 riders",
                   "Winter patrols", "Break-ins &amp; &lt;more&gt;", "<strong>forced</strong>"):  # fmt: skip
         assert words in page
     assert "<b>kicked" not in page
