@@ -27,7 +27,7 @@ from notifier.delivery.claim import Claimed, Started, claim, mark, release
 from notifier.delivery.content import Contents
 from notifier.delivery.send import send
 from notifier.delivery.settle import Change, decide, record, resolve
-from notifier.delivery.sweep import InDoubt, forget_leases, sweep, take_doubtful
+from notifier.delivery.sweep import InDoubt, forget_leases, forgotten, sweep, take_doubtful
 from notifier.inbox import receive
 from notifier.inbox.handle import handle
 from notifier.jobs import QUEUE, Jobs, RedisJobs, pack, redis_settings
@@ -43,6 +43,7 @@ POLL_SECONDS = {Lane.URGENT: 1.0, Lane.TRANSACTIONAL: 1.0, Lane.WARD: 2.0, Lane.
 SLOTS = {Lane.URGENT: 8, Lane.TRANSACTIONAL: 4}
 SWEEP_SECONDS = 5.0
 LEAST_SWEEP_SECONDS = 0.2
+LOOK_SECONDS = 1.0
 TIDY_SECONDS = 3600.0
 STOP_SECONDS = 30.0
 ALL_LANES = tuple(Lane)
@@ -75,6 +76,7 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             loops = [tasks.create_task(self._serve(lane)) for lane in self.lanes]
             loops.append(tasks.create_task(self._every(SWEEP_SECONDS, self._sweep)))
+            loops.append(tasks.create_task(self._every(LOOK_SECONDS, self._look)))
             loops.append(tasks.create_task(self._every(TIDY_SECONDS, self._tidy)))
             helpers = [tasks.create_task(self.jobs.run(self._guarded()))]
             if isinstance(self.jobs, RedisJobs):
@@ -173,6 +175,13 @@ class Worker:
         if swept.returned or swept.doubted or swept.expired:
             log.info("swept", returned=swept.returned, doubted=swept.doubted, expired=swept.expired)
         await self._resolve_doubts()
+
+    async def _look(self) -> None:
+        """Do what nobody was told of: the doorbell may be lost, the rows are not."""
+        async with self.service.db.transaction(read_only=True) as tx:
+            found = await forgotten(tx)
+        for job, id_ in found:
+            await self._guarded()[job](id_)
 
     async def _tidy(self) -> None:
         """Forget what has had its time: sign-ups nobody confirmed, sessions nobody uses."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, literal, select, update
 
 from channels.base import Idempotency, Medium
 from notifier.db import Tx
@@ -57,13 +57,12 @@ class InDoubt:
 
 
 async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
-    """One pass over everything that lapsed, and a poke for every job whose doorbell was lost."""
+    """One pass over everything that lapsed."""
     returned = await _return_leases(tx)
     doubted = await _doubt_unsettled(tx, factor)
     expired = await _expire(tx)
     await _begin_scheduled(tx)
     finished = await _finish_messages(tx)
-    await _poke_forgotten(tx)
     return Swept(returned=returned, doubted=doubted, expired=expired, finished=finished)
 
 
@@ -122,6 +121,25 @@ async def take_doubtful(
         )
         for row in rows
     ]
+
+
+async def forgotten(tx: Tx) -> list[tuple[str, str]]:
+    """(job, id) of what stands undone: approved messages not yet planned, incoming not yet routed.
+
+    The doorbell may be lost with all of Redis; whoever finds work here does it, and two at once are harmless.
+    """
+    unplanned = select(Message.id).where(Message.state.in_([MessageState.APPROVED, MessageState.PLANNING]))
+    unrouted = (
+        select(IncomingRow.id)
+        .where(
+            IncomingRow.state == literal(IncomingState.STORED.value, literal_execute=True),
+            IncomingRow.received_at < tx.now - timedelta(seconds=2),
+        )
+        .order_by(IncomingRow.received_at)
+        .limit(PAGE)
+    )
+    plans = [("plan", str(id_)) for id_ in (await tx.execute(unplanned)).scalars()]
+    return plans + [("route", str(id_)) for id_ in (await tx.execute(unrouted)).scalars()]
 
 
 async def _return_leases(tx: Tx) -> int:
@@ -189,18 +207,6 @@ async def _finish_messages(tx: Tx) -> int:
         .execution_options(synchronize_session=False)
     )
     return done.rowcount
-
-
-async def _poke_forgotten(tx: Tx) -> None:
-    """Work whose doorbell was lost: approved messages not yet planned, incoming not yet routed."""
-    unplanned = select(Message.id).where(Message.state.in_([MessageState.APPROVED, MessageState.PLANNING]))
-    for id_ in (await tx.execute(unplanned)).scalars():
-        tx.on_commit("plan", str(id_))
-    forgotten = select(IncomingRow.id).where(
-        IncomingRow.state == IncomingState.STORED, IncomingRow.received_at < tx.now - timedelta(seconds=2)
-    )
-    for id_ in (await tx.execute(forgotten.limit(PAGE))).scalars():
-        tx.on_commit("route", str(id_))
 
 
 async def _move(tx: Tx, where: Sequence[object], **values: object) -> Sequence[int]:

@@ -3,6 +3,7 @@
 The oracle is what the fake providers logged as accepted, not what the ledger believes.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -123,3 +124,30 @@ async def test_killed_workers_on_postgresql_and_redis_lose_nothing(
         async with killed_again_and_again(workers, far_ends):
             await until(lambda: is_over(db, message), seconds=60, what="the message is over")
         await judge(db, world, message, far_ends, workers[0])
+
+
+@pytest.mark.parametrize("durable_database_url", ["postgresql"], indirect=True)
+async def test_an_orderly_stop_finishes_what_it_started_and_repeats_nothing(
+    durable_database_url: str, redis_server: RedisServer, far_ends: Providers, tmp_path: Path
+) -> None:
+    async with database(durable_database_url, redis_server.url) as db:
+        _, message = await publish(db)
+        settings = far_ends.settings(
+            durable_database_url, redis_url=redis_server.url, NOTIFIER_SLOTS=str(SLOTS)
+        )
+        worker = Notifier(settings, "work", log=tmp_path / "work.log")
+        try:
+            worker.start()
+            await until(lambda: len(far_ends.accepted()) >= 60, seconds=40, what="60 went out")
+            assert await asyncio.to_thread(worker.stop) == 0, worker.said()[-2000:]
+            assert len(far_ends.accepted()) < 2 * PEOPLE
+            worker.start()
+            await until(lambda: is_over(db, message), seconds=60, what="the message is over")
+            assert await asyncio.to_thread(worker.stop) == 0
+        finally:
+            worker.kill()
+        async with db.transaction(read_only=True) as tx:
+            found = await report.progress(tx, message)
+    assert set(Counter(far_ends.accepted()).values()) == {1}
+    assert found is not None
+    assert (found.reached, found.possible_repeats) == (2 * PEOPLE + 1, 0)
