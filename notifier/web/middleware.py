@@ -32,7 +32,6 @@ WITHOUT_FORMS = ("/hooks/", "/api/")  # signed, or with a bearer token: no cooki
 ONE_CLICK = ("/unsubscribe/", "List-Unsubscribe", "One-Click")  # RFC 8058 section 3.2: no cookie, no token
 BODY_LIMITS = {"/hooks/email/": 26 * 1024**2, "/hooks/": 1024**2, "/api/": 1024**2, "/desk/": 512 * 1024}
 LONGEST_PART = 400  # of a path: our longest token has 256 characters
-POSTCODE_BYTES = 256
 
 HEADERS = {
     "Content-Security-Policy": (
