@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from notifier.runtime import Service
-from notifier.web import demo, desk, health, hooks, public, static_files
+from notifier.web import api, demo, desk, health, hooks, public, static_files
 from notifier.web.health import METERS, Meters
 from notifier.web.middleware import MIDDLEWARES
 from notifier.web.service import SERVICE
 
 PUBLIC_BODY_BYTES = 64 * 1024
-PARTS = (health, static_files, hooks, public, desk, demo)  # each has a list ROUTES
+PARTS = (health, static_files, hooks, public, desk, api, demo)  # each has a list ROUTES
 
 
 def make_app(service: Service) -> web.Application:

@@ -1,0 +1,299 @@
+"""Messages over the API: draft, approve, pause, resume, cancel; counts that sum to the audience."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, field_validator
+
+from notifier.broadcast import draft, endorse, overview, places, recall, report
+from notifier.broadcast.draft import BODY_LIMIT, TITLE_LIMIT, Draft
+from notifier.broadcast.overview import Written
+from notifier.consultation import timetable
+from notifier.db import Tx
+from notifier.delivery.preview import require_sendable
+from notifier.errors import Invalid
+from notifier.models import Kind, Message, MessageState
+from notifier.staff import audit
+from notifier.staff.api_tokens import Scope
+from notifier.staff.roles import Act
+from notifier.web.api import cursor
+from notifier.web.api.operation import Answer, Call, Nothing, Operation
+from notifier.web.api.strict import Body
+from templates.languages import ENGLISH, NAMES
+
+Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT)]
+Text = Annotated[str, Field(min_length=1, max_length=BODY_LIMIT)]
+Code = Annotated[str, Field(min_length=1, max_length=20)]
+Slug = Annotated[str, Field(min_length=1, max_length=40)]
+LISTED = "messages"
+
+
+class Translation(Body):
+    title: Title
+    body: Text
+
+
+class NewMessage(Body):
+    """A draft. title and body are English, the body limited Markdown. Times need their offset from UTC."""
+
+    kind: Kind
+    title: Title
+    body: Text
+    areas: Annotated[list[Code], Field(min_length=1, max_length=1000)]
+    media: Annotated[list[Literal["email", "sms", "social"]], Field(min_length=1, max_length=3)]
+    topics: Annotated[list[Slug], Field(max_length=30, default_factory=list)]
+    translations: Annotated[dict[str, Translation], Field(max_length=20, default_factory=dict)]
+    send_at: AwareDatetime | None = None
+    reply_by: AwareDatetime | None = None
+    consultation_id: UUID | None = None
+
+    @field_validator("areas", "media", "topics")
+    @classmethod
+    def _are_different(cls, value: list[str]) -> list[str]:
+        if len(set(value)) != len(value):
+            raise ValueError("Name each of them once")
+        return value
+
+    @field_validator("translations")
+    @classmethod
+    def _are_known(cls, value: dict[str, Translation]) -> dict[str, Translation]:
+        unknown = [language for language in value if language not in NAMES or language == ENGLISH]
+        if unknown:
+            raise ValueError(f"{unknown[0][:20]!r} is not a language we send beside English")
+        return value
+
+
+class TextAnswer(Answer):
+    title: str
+    body: str
+
+
+class MessageAnswer(Answer):
+    """A message and how it goes. audience: deliveries, None until planned; counts then sum to it.
+    state `draft` with waits_for_second: one officer has approved it, another must."""
+
+    id: UUID
+    team: UUID
+    kind: Kind
+    state: MessageState
+    texts: dict[str, TextAnswer]
+    areas: list[str]
+    topics: list[str]
+    media: list[str]
+    send_at: datetime | None
+    reply_by: datetime | None
+    consultation_id: UUID | None
+    created_at: datetime
+    approved_at: datetime | None
+    waits_for_second: bool
+    audience: int | None
+    counts: dict[str, int]
+    by_medium: dict[str, dict[str, int]]
+    possible_repeats: int
+
+
+class MessageLine(Answer):
+    id: UUID
+    kind: Kind
+    state: MessageState
+    title: str
+    at: datetime
+    audience: int | None
+    reached: int
+    under_way: int
+
+
+class MessagePage(Answer):
+    items: list[MessageLine]
+    next: str | None
+
+
+class PageQuery(Body):
+    limit: Annotated[int, Field(ge=1, le=100)] = 25
+    cursor: Annotated[str, Field(max_length=256)] | None = None
+
+
+async def create(tx: Tx, call: Call[Nothing, NewMessage]) -> MessageAnswer:
+    """A new draft of the token's team."""
+    await call.require(tx, Act.DRAFT)
+    officer = call.caller.officer if call.caller else None
+    wanted = call.body
+    try:
+        draft.check(_draft(wanted), now=tx.now, carriers=tx.carriers)
+        await places.require(tx, call.team, wanted.areas)
+        await _require_consultation(tx, call)
+        made = await draft.save(tx, _draft(wanted), team=call.team, author=officer)
+        await require_sendable(tx, made, call.service.channels, call.service.settings)
+    except Invalid as error:
+        raise Invalid({_field(name): words for name, words in error.fields.items()}) from None
+    await _audited(tx, call, "draft_saved", made)
+    return await _answer(tx, call, made)
+
+
+async def one(tx: Tx, call: Call[Nothing, Nothing]) -> MessageAnswer:
+    """One message and how it goes."""
+    return await _answer(tx, call, call.id())
+
+
+async def page(tx: Tx, call: Call[PageQuery, Nothing]) -> MessagePage:
+    """The team's messages, newest first."""
+    after = cursor.read(tx.keys, LISTED, call.query.cursor)
+    found = await overview.page(tx, [call.team], after=after, limit=call.query.limit + 1)
+    shown, following = cursor.cut(tx.keys, LISTED, found, call.query.limit)
+    items = [
+        MessageLine(
+            id=each.id,
+            kind=each.kind,
+            state=each.state,
+            title=each.title,
+            at=each.at,
+            audience=each.audience,
+            reached=each.reached,
+            under_way=each.under_way,
+        )
+        for each in shown
+    ]
+    return MessagePage(items=items, next=following)
+
+
+async def approve(tx: Tx, call: Call[Nothing, Nothing]) -> MessageAnswer:
+    """Approve and send; where two officers must agree, the token's officer is one of them."""
+    await call.require(tx, Act.PUBLISH)
+    written = await overview.get(tx, call.id(), [call.team], hold=True)
+    if written.state is MessageState.DRAFT:
+        await require_sendable(tx, written.id, call.service.channels, call.service.settings)
+    officer = call.caller.officer if call.caller else None
+    step = await endorse.press(tx, written.id, team=call.team, officer=officer)
+    await _audited(tx, call, "approved" if step is endorse.Step.APPROVED else "approved_first", written.id)
+    return await _answer(tx, call, written.id)
+
+
+def _recalls(
+    act: Callable[..., Awaitable[Mapping[str, int]]], action: str, words: str
+) -> Callable[[Tx, Call[Nothing, Nothing]], Awaitable[MessageAnswer]]:
+    async def handle(tx: Tx, call: Call[Nothing, Nothing]) -> MessageAnswer:
+        await call.require(tx, Act.PUBLISH)
+        written = await overview.get(tx, call.id(), [call.team])
+        await act(tx, written.id, team=call.team)
+        await _audited(tx, call, action, written.id)
+        return await _answer(tx, call, written.id)
+
+    handle.__doc__ = words
+    return handle
+
+
+async def _answer(tx: Tx, call: Call[Any, Any], message: UUID) -> MessageAnswer:
+    written = await overview.get(tx, message, [call.team])
+    found = await report.progress(tx, message)
+    return MessageAnswer(
+        id=written.id,
+        team=written.team_id,
+        kind=written.kind,
+        state=written.state,
+        texts={
+            language: TextAnswer(title=title, body=body) for language, (title, body) in written.texts.items()
+        },
+        areas=list(written.areas),
+        topics=list(written.topics),
+        media=list(written.media),
+        send_at=written.send_at,
+        reply_by=written.reply_by,
+        consultation_id=written.consultation_id,
+        created_at=written.created_at,
+        approved_at=written.frozen_at,
+        waits_for_second=_waits(written),
+        audience=found.audience if found else None,
+        counts=dict(found.counts) if found else {},
+        by_medium={medium: dict(counts) for medium, counts in found.by_medium.items()} if found else {},
+        possible_repeats=found.possible_repeats if found else 0,
+    )
+
+
+def _waits(written: Written) -> bool:
+    return written.state is MessageState.DRAFT and written.approved_by is not None
+
+
+def _draft(wanted: NewMessage) -> Draft:
+    others = {language: (text.title, text.body) for language, text in wanted.translations.items()}
+    return Draft(
+        kind=wanted.kind,
+        texts={ENGLISH: (wanted.title, wanted.body), **others},
+        areas=tuple(wanted.areas),
+        media=tuple(wanted.media),
+        topics=tuple(wanted.topics),
+        send_at=wanted.send_at,
+        reply_by=wanted.reply_by,
+        consultation_id=wanted.consultation_id,
+    )
+
+
+async def _require_consultation(tx: Tx, call: Call[Nothing, NewMessage]) -> None:
+    wanted = call.body.consultation_id
+    if wanted and wanted not in {each.id for each in await timetable.open_for(tx, call.team)}:
+        raise Invalid({"consultation_id": "The team has no such consultation."})
+
+
+def _field(name: str) -> str:
+    """`title_cy` of a draft → `translations.cy.title` of the body."""
+    part, _, language = name.partition("_")
+    return f"translations.{language}.{part}" if part in ("title", "body") and language else name
+
+
+async def _audited(tx: Tx, call: Call[Any, Any], action: str, message: UUID) -> None:
+    await audit.record(tx, call.actor, action, object_kind=Message.__tablename__, object_id=message)
+
+
+_POST: Mapping[str, Any] = {
+    "method": "POST",
+    "answer": MessageAnswer,
+    "scope": Scope.WRITE,
+    "problems": (400, 404, 409, 415, 422),
+}
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/messages",
+        summary="List the team's messages",
+        handler=page,
+        answer=MessagePage,
+        query=PageQuery,
+        problems=(400,),
+    ),
+    Operation(
+        path="/messages",
+        summary="Write a draft",
+        handler=create,
+        body=NewMessage,
+        status=201,
+        **{**_POST, "problems": (400, 409, 413, 415, 422)},
+    ),
+    Operation(
+        method="GET",
+        path="/messages/{id}",
+        summary="Read a message and how it goes",
+        handler=one,
+        answer=MessageAnswer,
+        problems=(404,),
+    ),
+    Operation(path="/messages/{id}/approve", summary="Approve and send it", handler=approve, **_POST),
+    Operation(
+        path="/messages/{id}/pause",
+        summary="Pause it",
+        handler=_recalls(recall.pause, "paused", "Start nothing more."),
+        **_POST,
+    ),
+    Operation(
+        path="/messages/{id}/resume",
+        summary="Resume it",
+        handler=_recalls(recall.resume, "resumed", "Go on where it stopped."),
+        **_POST,
+    ),
+    Operation(
+        path="/messages/{id}/cancel",
+        summary="Cancel it",
+        handler=_recalls(recall.cancel, "cancelled", "What has not begun never will."),
+        **_POST,
+    ),
+)
