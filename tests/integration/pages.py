@@ -33,6 +33,8 @@ from subscribers.topics import ensure_topics
 
 BOROUGH, ALDER, CANAL = "E09999001", "E05999001", "E05999002"
 PUBLIC_URL = "https://link.example"
+WISH = [("area", ALDER), ("channel", "email"), ("email", "sam@home.example"), ("topic", "burglary"),
+        ("frequency", "at_once"), ("least_priority", "everything"), ("language", "en"), ("consent", "yes")]  # fmt: skip
 
 
 async def seed(db: Database) -> None:
@@ -194,3 +196,30 @@ async def notices(db: Database, template: str) -> list[dict[str, Any]]:
 def path_of(url: str) -> str:
     assert url.startswith(PUBLIC_URL)
     return url.removeprefix(PUBLIC_URL)
+
+
+def wish(**changed: Any) -> list[tuple[str, str]]:
+    """The usual form, some of it changed; a list gives a field several values, None takes it away."""
+    kept = [(name, value) for name, value in WISH if name not in changed]
+    more = [
+        (name, one)
+        for name, value in changed.items()
+        if value is not None
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    return kept + more
+
+
+async def signed_up(db: Database, browser: Browser, **changed: Any) -> str:
+    """Sign up and confirm by email; the path of the manage page."""
+    response, _ = await browser.send("/sign-up", wish(**changed))
+    assert response.status == 303
+    link = path_of((await notices(db, "confirm_email"))[-1]["confirm_url"])
+    response, text = await browser.send(link, {})
+    assert (response.status, "You are signed up" in text) == (200, True)
+    return path_of((await notices(db, "welcome"))[-1]["manage_url"])
+
+
+async def contact_of(db: Database) -> Any:
+    async with db.transaction(read_only=True) as tx:
+        return await tx.scalar(select(ContactPoint.id).where(ContactPoint.subscriber_id.is_not(None)))
