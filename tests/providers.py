@@ -92,17 +92,24 @@ async def database(url: str, redis_url: str = "") -> AsyncIterator[Database]:
 class Notifier:
     """One `notifier` process of ours, ended by its id."""
 
-    def __init__(self, settings: Mapping[str, str], *command: str, log: Path) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], *command: str, log: Path, folder: Path | None = None
+    ) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFIER_")}
         self._environment = {**inherited, **settings}
         self._command = [sys.executable, "-c", "from notifier.cli import main; main()", *command]
-        self._log = log
+        self._log, self._folder = log, folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command,
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self) -> None:
