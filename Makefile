@@ -1,6 +1,6 @@
 # Each target does all its own set-up: Python 3.11 or newer and make are enough.
 # uv is taken from PATH, else installed into .venv-uv; the packages go into .venv.
-# ARGS is handed on: make demo ARGS='--port 9000', make test ARGS='tests/unit -x'
+# ARGS is handed on: make demo ARGS=--fresh, make test ARGS='tests/unit -x'
 
 # Run, not just looked up: a version manager's shim may stand for a Python that is not there.
 IS_NEW_ENOUGH := import sys; print(sys.executable) if sys.version_info >= (3, 11) else sys.exit(1)

@@ -110,7 +110,7 @@ class EmailSmtp(Channel):
         ),
         Variable(
             name="NOTIFIER_MAIL_FROM",
-            meaning="Address mail is sent from where a team has none of its own; default: notices@ the mail domain",
+            meaning="Address all mail is sent from; default: notices@ the mail domain",
         ),
     )
 
@@ -187,24 +187,24 @@ class EmailSmtp(Channel):
         copy = filled(message, own)
         if isinstance(copy, Refused):
             return copy
-        outcome = await self._attempt(message.return_path or sender, message.to, copy)
+        outcome = await self._attempt(message.return_path or sender, message.to, copy, urgent=message.urgent)
         if isinstance(outcome, Accepted) and not outcome.provider_id:
             return Accepted(provider_id=message_id(message.delivery, self._domain))
         return outcome
 
     # --- One transaction ------------------------------------------------------------------
 
-    async def _attempt(self, sender: str, to: str, copy: bytes) -> Outcome:
+    async def _attempt(self, sender: str, to: str, copy: bytes, *, urgent: bool) -> Outcome:
         """One transaction; over a new connection if a kept one turns out to have gone quiet before the text."""
         try:
-            async with self._pool.lent() as connection:
+            async with self._pool.lent(urgent=urgent) as connection:
                 was_used = connection.is_used
                 outcome = await self._transact(connection, sender, to, copy)
             if outcome is not None:
                 return outcome
             if not was_used:
                 return Failed(reason="the connection broke before the text")
-            async with self._pool.lent(fresh=True) as connection:
+            async with self._pool.lent(fresh=True, urgent=urgent) as connection:
                 again = await self._transact(connection, sender, to, copy)
             return again or Failed(reason="the connection broke before the text")
         except aiosmtplib.SMTPAuthenticationError as error:

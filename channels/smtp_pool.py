@@ -71,6 +71,9 @@ class Server:
         )
 
 
+RESERVED = 2
+
+
 @dataclass(kw_only=True, eq=False)
 class Connection:
     """One connection. is_clean: the last transaction ended so that another may follow."""
@@ -85,7 +88,7 @@ class Connection:
 
 
 class Pool:
-    """At most `size` connections; each carries at most `recycle_after` messages."""
+    """At most `size` connections, and two more for what is urgent; each carries at most `recycle_after` messages."""
 
     def __init__(
         self,
@@ -101,13 +104,14 @@ class Pool:
         self._recycle_after = recycle_after
         self._connect_seconds, self._command_seconds = connect_seconds, command_seconds
         self._free = asyncio.Semaphore(size)
+        self._reserved = asyncio.Semaphore(RESERVED)  # an alert never waits behind a bulletin
         self._idle: list[Connection] = []
         self._closed = False
 
     @asynccontextmanager
-    async def lent(self, *, fresh: bool = False) -> AsyncIterator[Connection]:
+    async def lent(self, *, fresh: bool = False, urgent: bool = False) -> AsyncIterator[Connection]:
         """A connection for one transaction. Raises what aiosmtplib raises while connecting."""
-        async with self._free:
+        async with self._reserved if urgent and self._free.locked() else self._free:
             connection = await self._take(fresh=fresh)
             connection.is_clean = False
             try:

@@ -7,9 +7,10 @@ addresses under `.example`. Everything goes in by the doors real things use.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select, update
 
@@ -107,7 +108,7 @@ async def age(tx: Tx, seeded: Seeded) -> None:
     """Let the messages look as old as the borough's story says."""
     for written in MESSAGES:
         if written.days_ago:
-            at = tx.now - timedelta(days=written.days_ago)
+            at = _day(tx, -written.days_ago, hour=10)
             await tx.execute(
                 update(Message)
                 .where(Message.id == seeded.messages[written.key])
@@ -221,9 +222,9 @@ async def _consultations_and_priorities(tx: Tx, seeded: Seeded) -> None:
                 decision_to_inform=planned.decision_to_inform,
                 decision_maker=planned.decision_maker,
                 cannot_change=planned.cannot_change,
-                opens=tx.now - timedelta(days=planned.opened_days_ago),
-                closes=tx.now + timedelta(days=planned.closes_in_days),
-                feedback_by=tx.now + timedelta(days=planned.closes_in_days + 30),
+                opens=_day(tx, -planned.opened_days_ago),
+                closes=_day(tx, planned.closes_in_days),
+                feedback_by=_day(tx, planned.closes_in_days + 30),
             ),
         )
         seeded.messages[f"consultation:{planned.key}"] = made
@@ -235,7 +236,7 @@ async def _consultations_and_priorities(tx: Tx, seeded: Seeded) -> None:
             "area_code": ward_code(ward),
             "title": title,
             "state": "done" if did else "open",
-            "agreed_on": tx.now - timedelta(days=days),
+            "agreed_on": _day(tx, -days),
             "asked": asked,
             "you_said": said,
             "we_did": did,
@@ -257,8 +258,8 @@ async def _message(tx: Tx, seeded: Seeded, written: Written) -> None:
             areas=tuple(ward_code(ward) for ward in written.wards),
             media=media,
             topics=written.topics,
-            reply_by=tx.now + timedelta(days=14) if written.kind == "consultation" else None,
-            send_at=tx.now + timedelta(days=1) if written.is_scheduled else None,
+            reply_by=_day(tx, OPEN.closes_in_days) if written.kind == "consultation" else None,
+            send_at=_day(tx, 1, hour=18) if written.is_scheduled else None,
             consultation_id=about,
         ),
         team=seeded.teams[written.team],
@@ -267,6 +268,12 @@ async def _message(tx: Tx, seeded: Seeded, written: Written) -> None:
     seeded.messages[written.key] = made
     if not written.is_draft:
         await approve.approve(tx, made, team=seeded.teams[written.team], officer=author)
+
+
+def _day(tx: Tx, days: int, *, hour: int = 17) -> datetime:
+    """An hour of a day so many days from now, in London."""
+    local = tx.now.astimezone(ZoneInfo("Europe/London")) + timedelta(days=days)
+    return local.replace(hour=hour, minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
 async def _reply(tx: Tx, service: Service, seeded: Seeded, written: Reply) -> UUID:

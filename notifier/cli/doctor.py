@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from channels.base import Content, Medium, Outcome, Outgoing
 from channels.errors import ChannelError
 from channels.registry import find
 from notifier.broadcast.report import progress
 from notifier.config import BadConfiguration, Environment
+from notifier.errors import Unavailable
 from notifier.models import Message
 from notifier.runtime import Service, environment, open_service
-from subscribers.signing import CannotOpen, random_token
+from subscribers.signing import random_token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,8 @@ async def _database(settings: Environment, *, ledger_only: bool = False) -> list
             reached = Finding(check="database", ok=True, detail=service.db.engine.dialect.name)
             ledger = await _ledger(service)
             return [ledger] if ledger_only else [reached, ledger]
-    except (SQLAlchemyError, OSError, BadConfiguration, CannotOpen) as error:
-        first = str(error).splitlines()[0][:160]
-        return [Finding(check="database", ok=False, detail=f"{first}. Has `notifier migrate` been run?")]
+    except (Unavailable, BadConfiguration) as error:
+        return [Finding(check="database", ok=False, detail=str(error))]
 
 
 async def _ledger(service: Service) -> Finding:

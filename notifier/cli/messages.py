@@ -10,14 +10,16 @@ from uuid import UUID
 import click
 from sqlalchemy import select
 
+from channels.email_smtp import delivery_of
 from notifier.broadcast import approve, draft, report
 from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.delivery.explain import Timeline, timeline
-from notifier.delivery.tokens import read_delivery_token
+from notifier.delivery.tokens import read_delivery_token, read_reply_address
 from notifier.errors import NotFound
 from notifier.models import Kind, Team
 from notifier.runtime import Service, environment, open_service
 from notifier.staff import audit
+from subscribers.signing import Keys
 
 WATCH_SECONDS = 0.3
 
@@ -29,7 +31,7 @@ def messages_command() -> None:
 
 @messages_command.command("send")
 @click.option("--team", required=True, help="The team's short name, for example abbey.")
-@click.option("--kind", required=True, type=click.Choice(list(Kind)))
+@click.option("--kind", required=True, type=click.Choice([kind.value for kind in Kind]))
 @click.option(
     "--area", "areas", multiple=True, required=True, help="A ward's or borough's code; several times."
 )
@@ -38,7 +40,11 @@ def messages_command() -> None:
     "--body-file", required=True, type=click.File("r", encoding="utf-8"), help="- for standard input."
 )
 @click.option(
-    "--medium", "media", multiple=True, type=click.Choice(list(draft.MEDIA)), help="Default: all set up."
+    "--medium",
+    "media",
+    multiple=True,
+    type=click.Choice([medium.value for medium in draft.MEDIA]),
+    help="Default: all set up.",
 )
 @click.option("--topic", "topics", multiple=True)
 @click.option("--reply-by", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="Local time, for a consultation.")
@@ -63,7 +69,7 @@ def status_command(message: str, *, as_json: bool) -> None:
 @click.argument("delivery")
 @click.option("--json", "as_json", is_flag=True)
 def explain_command(delivery: str, *, as_json: bool) -> None:
-    """The timeline of one delivery: its number, or the token in its Message-ID or reply address."""
+    """The timeline of one delivery: its number, its token, its Message-ID or its reply address."""
     environment_or_exit()
     run(_explain(delivery, as_json=as_json))
 
@@ -160,12 +166,20 @@ async def _show(service: Service, message: UUID, *, as_json: bool) -> None:
 
 async def _explain(delivery: str, *, as_json: bool) -> None:
     async with open_service(environment(), sends=False) as service:
-        id_ = int(delivery) if delivery.isdecimal() else read_delivery_token(service.db.keys, delivery)
+        id_ = _named(service.db.keys, delivery)
         async with service.db.transaction(read_only=True) as tx:
             found = await timeline(tx, id_) if id_ is not None else None
         if found is None:
             raise NotFound(f"There is no delivery {delivery}.")
         _print_timeline(found, service, as_json=as_json)
+
+
+def _named(keys: Keys, text: str) -> int | None:
+    """The delivery that a number, a token, a Message-ID or a reply address names."""
+    if text.isdecimal():
+        return int(text)
+    token = delivery_of(text) or text
+    return read_delivery_token(keys, token) or read_reply_address(keys, text)
 
 
 def _print_timeline(found: Timeline, service: Service, *, as_json: bool) -> None:

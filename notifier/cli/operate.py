@@ -125,7 +125,11 @@ def channels_command(context: click.Context) -> None:
 @channels_command.command("test")
 @click.argument("name")
 @click.option("--to", required=True, help="The address, number or account to write to.")
-@click.option("--medium", type=click.Choice(list(Medium)), help="For a channel that carries several.")
+@click.option(
+    "--medium",
+    type=click.Choice([medium.value for medium in Medium]),
+    help="For a channel that carries several.",
+)
 def channels_test(name: str, to: str, medium: str | None) -> None:
     """Send one short message by a channel, and say what came of it."""
     from channels.errors import ChannelError

@@ -134,6 +134,19 @@ def import_teams(file: Path, as_json: bool) -> None:
     _tell(run(_import_teams(opened)), as_json)
 
 
+@teams_command.command("account")
+@click.argument("team")
+@click.argument("account")
+def give_account(team: str, account: str) -> None:
+    """Give TEAM its ACCOUNT for posts, for example @abbeypolice. Safe to run twice."""
+    run(_give_account(team, _usage(_account, account)))
+
+
+async def _give_account(team: str, account: str) -> None:
+    async with open_service(environment_or_exit(), sends=False) as service, service.db.transaction() as tx:
+        await teams.add_address(tx, await _team(tx, team), "social", account)
+
+
 async def _import_teams(opened: CsvFile) -> Report:
     report = Report(rows=len(opened.rows), done={saved.value: 0 for saved in Saved})
     async with open_service(environment_or_exit(), sends=False) as service:
@@ -253,20 +266,30 @@ async def _add_officer(email: str, name: str, role: Role, team: str | None, pass
     type=click.Choice([scope.value for scope in Scope]),
     help="What it may do; give it twice for both.",
 )
-@click.option(
-    "--days", type=click.IntRange(1, 3650), help="Good for so many days. Without it, until revoked."
-)
+@click.option("--officer", help="Email of the officer it acts for: needed to answer residents.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Good for so many days. Without it, for good.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def make_token(team: str, scopes: tuple[str, ...], days: int | None, as_json: bool) -> None:
+def make_token(
+    team: str, scopes: tuple[str, ...], officer: str | None, days: int | None, as_json: bool
+) -> None:
     """Make a bearer token for the API. It is shown this once."""
-    token = run(_make_token(team, frozenset(Scope(scope) for scope in scopes), days))
+    token = run(_make_token(team, frozenset(Scope(scope) for scope in scopes), officer, days))
     click.echo(json.dumps({"token": token}) if as_json else token)
 
 
-async def _make_token(team: str, scopes: frozenset[Scope], days: int | None) -> str:
+async def _make_token(team: str, scopes: frozenset[Scope], officer: str | None, days: int | None) -> str:
     async with open_service(environment_or_exit(), sends=False) as service, service.db.transaction() as tx:
-        good_for = timedelta(days=days) if days else None
-        return await api_tokens.make(tx, await _team(tx, team), scopes, actor=ACTOR, good_for=good_for)
+        whose = await officers.find(tx, _usage(_email, officer)) if officer else None
+        if officer and (whose is None or whose.is_disabled):
+            raise NotFound(f"There is no officer {officer!r}.")
+        return await api_tokens.make(
+            tx,
+            await _team(tx, team),
+            scopes,
+            actor=ACTOR,
+            officer=whose.id if whose else None,
+            good_for=timedelta(days=days) if days else None,
+        )
 
 
 async def _team(tx: Tx, name: str) -> UUID:
@@ -323,6 +346,13 @@ def _usage(reader: imports.Reader, typed: str) -> str:
         return reader(typed)
     except BadCell as error:
         fail(f"{error}.", code=2)
+
+
+def _account(typed: str) -> str:
+    try:
+        return addresses.account(typed)
+    except BadAddress as error:
+        raise BadCell(str(error)) from error
 
 
 def _email(typed: str) -> str:

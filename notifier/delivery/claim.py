@@ -13,7 +13,7 @@ from sqlalchemy import and_, exists, insert, or_, select, tuple_, update
 
 from notifier.db import Tx
 from notifier.delivery.permit import Facts, Permit, decide
-from notifier.delivery.record import note_events
+from notifier.delivery.record import follow_digests, note_events
 from notifier.models import (
     IS_PENDING,
     Attempt,
@@ -236,6 +236,7 @@ async def _turn_away(tx: Tx, permits: dict[int, Permit]) -> None:
             .values(state=state, reason=reason, lease_until=None, owner=None)
         )
         await note_events(tx, ids, state, reason)
+    await follow_digests(tx, list(ended))
 
 
 async def _start(tx: Tx, going: Sequence[tuple[int, int]], owner: str, lease_until: datetime) -> set[int]:

@@ -7,8 +7,7 @@ from sqlalchemy import select, update
 
 from channels.base import Progress, Receipt
 from notifier.db import Tx
-from notifier.delivery.record import note_events
-from notifier.delivery.settle import follow_digests
+from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.tokens import read_attempt_token
 from notifier.models import Delivery, DeliveryState, ReceiptRow
 from subscribers.dialects import insert_for

@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, or_, select, update
+from sqlalchemy import and_, bindparam, case, or_, update
 
 from channels.base import Accepted, Failed, Idempotency, Outcome, Refusal, Refused, Throttled, Unknown
 from notifier.db import Tx
-from notifier.delivery.record import note_events
-from notifier.models import Attempt, Delivery, DeliveryState, Lane, Notice
+from notifier.delivery.record import follow_digests, note_events
+from notifier.models import Attempt, Delivery, DeliveryState, Lane
 from subscribers.models import ContactPoint, ContactPointState
 
 RETRY_AFTER = (
@@ -127,25 +127,6 @@ async def record(tx: Tx, changes: Sequence[Change]) -> None:
         await note_events(tx, [change.id], "resolved", f"{change.state}: {change.reason}")
     await _mark_addresses(tx, changes)
     await follow_digests(tx, [c.id for c in changes if c.state.is_terminal])
-
-
-async def follow_digests(tx: Tx, deliveries: Sequence[int]) -> None:
-    """Deliveries that wait in a digest share the fate of the digest's own delivery."""
-    if not deliveries:
-        return
-    digest = Delivery.__table__.alias("digest")
-    notices = select(digest.c.notice_id).join(Notice, Notice.id == digest.c.notice_id)
-    notices = notices.where(digest.c.id.in_(deliveries), Notice.kind == "digest")
-    waiting = (await tx.execute(notices)).scalars().all()
-    if not waiting:
-        return
-    fate = select(digest.c.state).where(digest.c.notice_id == Delivery.digest_notice_id).scalar_subquery()
-    await tx.execute(
-        update(Delivery)
-        .where(Delivery.digest_notice_id.in_(waiting))
-        .values(state=fate, reason="in the digest")
-        .execution_options(synchronize_session=False)
-    )
 
 
 @dataclass(frozen=True)

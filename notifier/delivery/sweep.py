@@ -14,7 +14,7 @@ from sqlalchemy import exists, literal, select, update
 from channels.base import Idempotency, Medium
 from notifier.db import Tx
 from notifier.delivery.claim import ADDRESS
-from notifier.delivery.record import note_events
+from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import BETWEEN_LOOK_UPS, DOUBT_WAIT, Tried
 from notifier.models import (
     IS_IN_DOUBT,
@@ -184,6 +184,7 @@ async def _expire(tx: Tx) -> int:
             tx, [Delivery.id.in_(ids), IS_PENDING], state=DeliveryState.EXPIRED, reason="its time had passed"
         )
         await note_events(tx, done, "expired", "its time had passed")
+        await follow_digests(tx, done)
     return len(ids)
 
 

@@ -67,7 +67,7 @@ def may_publish(grants: Collection[Grant], team: UUID) -> bool:
 
 
 def needs_second_approval(*, lane: Lane, audience_count: int, is_within_own_wards: bool) -> bool:
-    """Must a second officer approve? Design §4: alerts beyond the team's wards or 2,000, bulletins over 2,000.
+    """Must a second officer approve? Yes for alerts beyond the team's wards or 2,000, bulletins over 2,000.
 
     audience_count: deliveries, as counted at the preview. A correction comes in the lane of what it corrects.
     """

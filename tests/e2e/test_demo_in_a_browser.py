@@ -6,7 +6,6 @@ replies to what came; the reply stands in the team's queue; the officer's answer
 
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,24 +13,11 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from notifier.staff.demo import PASSWORD
+from tests.browser import CHROMIUM, FLAGS, needs_chromium
 from tests.processes import free_port
 from tests.providers import Notifier, until
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--lang=en-GB",
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
-]
+pytestmark = needs_chromium
 RESIDENT = "new.neighbour@mail.example"
 
 

@@ -13,13 +13,11 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, ViewportSize, async_playwright
 
 from notifier.db import Database
+from tests.browser import CHROMIUM, FLAGS, needs_chromium
 from tests.integration.pages import ALDER, BOROUGH, CANAL, client_for, notices, seed
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
+pytestmark = [*needs_chromium, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 SCREENS: dict[str, ViewportSize] = {
     "phone": {"width": 390, "height": 844},
     "desktop": {"width": 1280, "height": 900},
@@ -42,7 +40,7 @@ async def web_client(db: Database) -> AsyncIterator[TestClient[Any, Any]]:
 async def page() -> AsyncIterator[Page]:
     """A page of Debian's Chromium, still, so that no colour is caught half way."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = await browser.new_context(reduced_motion="reduce")
         yield await context.new_page()
         await browser.close()

@@ -21,13 +21,14 @@ from channels.base import (
 from channels.memory import Memory
 from channels.registry import Channels
 from notifier import config
-from notifier.broadcast import approve, draft, plan, recall, report
+from notifier.broadcast import approve, digest, draft, plan, recall, report
 from notifier.broadcast.notices import notice
 from notifier.db import Database
 from notifier.delivery import receipts
 from notifier.delivery.claim import claim, mark
 from notifier.delivery.explain import timeline
-from notifier.delivery.settle import record
+from notifier.delivery.send import tried
+from notifier.delivery.settle import decide, record
 from notifier.delivery.sweep import sweep
 from notifier.delivery.tokens import attempt_token
 from notifier.errors import Conflict
@@ -243,9 +244,6 @@ async def test_a_late_answer_settles_a_delivery_already_in_doubt(
         await tx.execute(update(Delivery).values(lease_until=tx.now - timedelta(seconds=1)))
     async with db.transaction() as tx:
         await sweep(tx)
-    from notifier.delivery.send import tried
-    from notifier.delivery.settle import decide
-
     async with db.transaction() as tx:
         outcome = Accepted(provider_id="late")
         facts = tried(started, memory.capabilities.idempotency)
@@ -370,8 +368,6 @@ async def test_digest_subscribers_get_theirs_in_one_digest(
     )
     await worker.drain()
     assert memory.sent == []
-    from notifier.broadcast import digest
-
     async with db.transaction() as tx:
         assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 3
         assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 0
@@ -423,3 +419,29 @@ async def test_a_notice_is_a_delivery_and_its_timeline_tells_it(
         "attempt 1 started",
         "attempt 1 accepted",
     ]
+
+
+async def test_a_digest_that_never_leaves_takes_its_deliveries_with_it(
+    db: Database, worker: Worker, memory: Memory
+) -> None:
+    world = await world_of(db, 2, media=("email",), frequency=Frequency.DAILY, wards=(0,))
+    message = await publish(db, world, wards=(0,))
+    async with db.transaction() as tx:
+        assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 2
+        await tx.execute(
+            update(ContactPoint)
+            .where(ContactPoint.id == world.points[world.subscribers[0], "email"])
+            .values(state=ContactPointState.STOPPED, stopped_at=tx.now)
+        )
+        await tx.execute(
+            update(Delivery)
+            .where(
+                Delivery.contact_point_id == world.points[world.subscribers[1], "email"],
+                Delivery.notice_id.is_not(None),
+            )
+            .values(expires_at=tx.now)
+        )
+    await worker._sweep()
+    await worker.drain()
+    assert memory.sent == []
+    assert await states(db, message) == {"suppressed": 1, "expired": 1}

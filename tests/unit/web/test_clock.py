@@ -1,0 +1,61 @@
+"""Dates and times as officers type them, above all on the two nights when the clocks change."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from notifier.web.desk import clock
+
+LONDON = ZoneInfo("Europe/London")
+
+
+@pytest.mark.parametrize("day", ["2027-04-30", "30/04/2027", "30 4 2027", "30.4.2027", " 30/4/2027 "])
+@pytest.mark.parametrize("at", ["18:30", "6:30pm", "6.30pm", "6:30 PM", "18:30:00"])
+def test_a_date_and_a_time_are_read_however_they_are_written(day: str, at: str) -> None:
+    assert clock.read(day, at, LONDON).at == datetime(2027, 4, 30, 17, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "day", ["", "31/04/2027", "2027-02-30", "tomorrow", "04/30/2027", "1/1/27", "٣/٤/2027x"]
+)
+def test_a_day_that_is_none_is_said_so(day: str) -> None:
+    assert clock.read(day, "10:00", LONDON).wrong.startswith("Enter a real date")
+
+
+@pytest.mark.parametrize("at", ["", "25:61", "24:00", "6", "13pm", "0am", "noon", "12:5"])
+def test_a_time_that_is_none_is_said_so(at: str) -> None:
+    assert clock.read("2027-04-30", at, LONDON).wrong.startswith("Enter a real time")
+
+
+def test_midday_and_midnight_are_what_people_mean() -> None:
+    assert clock.read_time("12pm") == clock.read_time("12:00")
+    assert clock.read_time("12am") == clock.read_time("00:00")
+
+
+def test_a_time_that_the_clocks_skip_is_refused_and_the_next_real_one_offered() -> None:
+    skipped = clock.read("2027-03-28", "01:30", LONDON)
+    assert (skipped.at, skipped.choices) == (None, (("next", "Sunday 28 March 2027, 2am"),))
+    taken = clock.read("2027-03-28", "01:30", LONDON, choice="next")
+    assert taken.at == datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
+
+
+def test_a_time_that_comes_twice_asks_which() -> None:
+    doubled = clock.read("2027-10-31", "01:30", LONDON)
+    assert doubled.at is None
+    assert [value for value, _ in doubled.choices] == ["first", "second"]
+    assert "BST" in doubled.choices[0][1]
+    assert "GMT" in doubled.choices[1][1]
+    first, second = (
+        clock.read("2027-10-31", "01:30", LONDON, choice=which).at for which in ("first", "second")
+    )
+    assert (first, second) == (
+        datetime(2027, 10, 31, 0, 30, tzinfo=UTC),
+        datetime(2027, 10, 31, 1, 30, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "2099-06-01"])
+def test_far_days_do_not_fail(day: str) -> None:
+    found = clock.read(day, "00:00", ZoneInfo("Pacific/Auckland"))
+    assert found.at is not None or found.wrong
