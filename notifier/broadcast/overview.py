@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, case, func, select, true
 from notifier.broadcast.report import REACHED, UNDER_WAY
 from notifier.db import Tx
 from notifier.errors import NotFound
-from notifier.models import Delivery, Kind, Message, MessageState, MessageText, Officer, Team
+from notifier.models import Delivery, DeliveryState, Kind, Message, MessageState, MessageText, Officer, Team
 
 Teams = Collection[UUID] | None  # whose messages one may see; None: every team's
 ON_THE_WAY = (
@@ -32,7 +32,7 @@ ON_THE_WAY = (
 class Summary:
     """One line of a list. at: when it was published, will be, or was begun. audience: None until planned.
 
-    reached, under_way: deliveries. waits_for_second: one officer has approved it, another must.
+    reached, under_way, in_digest: deliveries; the last wait for a digest and are not under way. waits_for_second: one officer has approved it, another must.
     """
 
     id: UUID
@@ -46,6 +46,7 @@ class Summary:
     audience: int | None
     reached: int
     under_way: int
+    in_digest: int
     waits_for_second: bool
 
 
@@ -188,23 +189,29 @@ async def _summaries(tx: Tx, lines: Select[*tuple[Any, ...]]) -> list[Summary]:
             at=row.at,
             author=row.author or "",
             audience=row.audience_count,
-            reached=counted.get(row.id, (0, 0))[0],
-            under_way=counted.get(row.id, (0, 0))[1],
+            reached=counted.get(row.id, _NOTHING)[0],
+            under_way=counted.get(row.id, _NOTHING)[1],
+            in_digest=counted.get(row.id, _NOTHING)[2],
             waits_for_second=row.state == MessageState.DRAFT and row.approved_by is not None,
         )
         for row in rows
     ]
 
 
-async def _counted(tx: Tx, messages: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
-    """Deliveries reached and under way, for each message that has any."""
+async def _counted(tx: Tx, messages: Sequence[UUID]) -> dict[UUID, tuple[int, int, int]]:
+    """Deliveries reached, under way, and waiting for a digest, for each message that has any."""
+    waits = (Delivery.state == DeliveryState.PENDING) & Delivery.digest.is_not(None)
     rows = await tx.execute(
         select(
             Delivery.message_id,
             func.sum(case((Delivery.state.in_(REACHED), 1), else_=0)).label("reached"),
-            func.sum(case((Delivery.state.in_(UNDER_WAY), 1), else_=0)).label("under_way"),
+            func.sum(case((waits, 0), (Delivery.state.in_(UNDER_WAY), 1), else_=0)).label("under_way"),
+            func.sum(case((waits, 1), else_=0)).label("in_digest"),
         )
         .where(Delivery.message_id.in_(messages))
         .group_by(Delivery.message_id)
     )
-    return {row.message_id: (int(row.reached), int(row.under_way)) for row in rows}
+    return {row.message_id: (int(row.reached), int(row.under_way), int(row.in_digest)) for row in rows}
+
+
+_NOTHING = (0, 0, 0)

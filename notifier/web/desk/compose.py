@@ -141,7 +141,7 @@ async def _again(
     async with database(request).transaction(read_only=True) as tx:
         choices = await _choices(tx, team, reader)
     slots = message_form.slots_in(sent) + (0 if errors else 1)
-    form: Filled[Form] = Filled(typed=sent, errors=errors)
+    form: Filled[Form] = Filled(typed=sent, errors=message_form.in_order(errors))
     return _form(request, reader, choices, form, message=message, clocks=typed.clocks, slots=slots)
 
 

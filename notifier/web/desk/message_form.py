@@ -35,6 +35,10 @@ MEDIA = (
     ("sms", "Text message", "Costs money for each part. The preview shows how much."),
     ("social", "Post", "On the team’s own account, for anybody to read."),
 )
+ORDER = (
+    *("kind", "title", "body", "areas", "topics", "media"),
+    *("when", "send_date", "send_clock", "reply_date", "reply_clock", "consultation"),
+)
 NOW, LATER = "now", "later"
 END_OF_DAY = "23:59"
 MOST_SLOTS = 6
@@ -82,6 +86,15 @@ def read(sent: Fields, *, zone: ZoneInfo) -> Typed:
     )
     clocks = {"send_clock": send_moment.choices, "reply_clock": reply_moment.choices}
     return Typed(draft=draft, errors=errors, clocks=clocks, names=names)
+
+
+def in_order(errors: Mapping[str, str]) -> dict[str, str]:
+    """The same sentences in the order of the page."""
+    return dict(sorted(errors.items(), key=lambda pair: _place(pair[0])))
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (ORDER.index(name), "") if name in ORDER else (len(ORDER), name)
 
 
 def slots_in(sent: Mapping[str, Sequence[str]]) -> int:
