@@ -6,7 +6,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -149,14 +149,14 @@ class Environment:
 
 
 def read(
-    channel_variables: frozenset[str] | set[str] = frozenset(), *, defaults: Mapping[str, str] | None = None
+    channel_variables: Callable[[], Collection[str]] = tuple, *, defaults: Mapping[str, str] | None = None
 ) -> Environment:
     """The settings from `.env` and the environment, which wins; defaults where neither says. Raises BadConfiguration."""
     return build({**(defaults or {}), **_dot_env(Path(".env")), **os.environ}, channel_variables)
 
 
 def build(
-    mapping: Mapping[str, str], channel_variables: frozenset[str] | set[str] = frozenset()
+    mapping: Mapping[str, str], channel_variables: Callable[[], Collection[str]] = tuple
 ) -> Environment:
     """Settings from an explicit mapping. Raises BadConfiguration with a sentence for each fault."""
     ours = {name: value for name, value in mapping.items() if name.startswith(PREFIX)}
@@ -198,10 +198,14 @@ def secret_ring(settings: Settings) -> list[str]:
     return path.read_text().split()
 
 
-def _refuse_unknown(ours: Mapping[str, str], channel_variables: frozenset[str] | set[str]) -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | set(channel_variables)
-    for name in sorted(ours):
-        if name in known or name.startswith(f"{PREFIX}TEST_"):
+def _refuse_unknown(ours: Mapping[str, str], channel_variables: Callable[[], Collection[str]]) -> None:
+    """channel_variables is asked only where a name is not the service's own: it imports every provider's SDK."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    others = [name for name in sorted(ours) if name not in known and not name.startswith(f"{PREFIX}TEST_")]
+    if others:
+        known |= set(channel_variables())
+    for name in others:
+        if name in known:
             continue
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else "; `notifier config` lists those there are"

@@ -37,7 +37,7 @@ class Service:
 
 def environment() -> Environment:
     """The settings of this process, checked against what every installed channel declares."""
-    return config.read(channel_variables())
+    return config.read(channel_variables)
 
 
 def channel_variables() -> set[str]:

@@ -52,7 +52,7 @@ def _environment() -> Environment:
         "NOTIFIER_FORCE_NAME": "Queensvale Police",
     }
     try:
-        return config.read(channel_variables(), defaults=ours)
+        return config.read(channel_variables, defaults=ours)
     except BadConfiguration as error:
         fail(str(error), code=2)
 
@@ -75,7 +75,7 @@ async def _demo(environment: Environment) -> None:
 
 
 async def _seed_configured() -> None:
-    environment = config.read(channel_variables())
+    environment = config.read(channel_variables)
     made = await seed(environment)
     click.echo("The borough of Queensvale is in place." if made else "The borough was there already.")
 

@@ -47,9 +47,11 @@ def operator(tmp_path: Path) -> Operator:
     return Operator(tmp_path)
 
 
-@pytest.fixture
-async def serving(operator: Operator, tmp_path: Path) -> AsyncIterator[Operator]:
+@pytest.fixture(scope="module")
+async def serving(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Operator]:
     """The demo's borough, served by a process beside the commands."""
+    tmp_path = tmp_path_factory.mktemp("serving")
+    operator = Operator(tmp_path)
     assert operator("migrate").returncode == 0
     seeded = await asyncio.to_thread(operator, "demo", "--seed-only")
     assert seeded.returncode == 0, seeded.stderr

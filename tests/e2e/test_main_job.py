@@ -60,7 +60,7 @@ async def whole(database_url: str) -> AsyncIterator[Running]:
             NOTIFIER_BASE_URL=web,
             NOTIFIER_INBOUND_LISTEN=f"lmtp://127.0.0.1:{lmtp_port}",
         )
-        environment = config.build(settings, channel_variables())
+        environment = config.build(settings, channel_variables)
         service = await stack.enter_async_context(open_service(environment))
         worker = Worker(service, service.db.jobs)
         task = asyncio.create_task(worker.run())

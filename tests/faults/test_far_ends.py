@@ -32,7 +32,7 @@ async def far_ends() -> AsyncIterator[Providers]:
 async def at_work(far_ends: Providers, database_url: str, redis_url: str = "") -> AsyncIterator[Service]:
     """The service with one worker in this process."""
     environment = config.build(
-        far_ends.settings(database_url, redis_url=redis_url, **DRILL), channel_variables()
+        far_ends.settings(database_url, redis_url=redis_url, **DRILL), channel_variables
     )
     async with open_service(environment) as service:
         worker = Worker(service, service.db.jobs)

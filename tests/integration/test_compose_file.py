@@ -24,7 +24,7 @@ OURS = sorted(name for name, service in SERVICES.items() if service.get("image")
 
 
 def _settings(name: str) -> config.Environment:
-    return config.build(SERVICES[name]["environment"], runtime.channel_variables())
+    return config.build(SERVICES[name]["environment"], runtime.channel_variables)
 
 
 def test_compose_itself_can_read_the_file() -> None:

@@ -30,7 +30,7 @@ def test_without_any_setting_the_service_is_a_demo_on_sqlite() -> None:
 )
 def test_a_setting_that_makes_no_sense_says_which_and_why(mapping: dict[str, str], sentence: str) -> None:
     with pytest.raises(BadConfiguration, match="NOTIFIER_") as refused:
-        config.build(mapping, channel_variables())
+        config.build(mapping, channel_variables)
     assert sentence in str(refused.value)
 
 
@@ -40,7 +40,7 @@ def test_lists_take_commas_or_spaces_and_channels_declare_their_own() -> None:
         "NOTIFIER_SMTP_URL": "smtp://relay.example:25",
         "NOTIFIER_TEST_ANYTHING": "ignored",
     }
-    assert config.build(mapping, channel_variables()).settings.channels == ["email_smtp", "sms_twilio"]
+    assert config.build(mapping, channel_variables).settings.channels == ["email_smtp", "sms_twilio"]
 
 
 def test_the_first_channel_named_carries_its_medium() -> None:
