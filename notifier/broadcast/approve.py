@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from notifier.broadcast.draft import criteria_of
 from notifier.db import Tx
@@ -97,7 +98,7 @@ async def same_words(tx: Tx, message: UUID) -> UUID | None:
     return found
 
 
-async def _read(tx: Tx, message: UUID):  # type: ignore[no-untyped-def]
+async def _read(tx: Tx, message: UUID) -> Row[Any]:
     row = (await tx.execute(select(Message).where(Message.id == message))).first()
     if row is None:
         raise NotFound("There is no such message.")

@@ -6,10 +6,11 @@ digest yet is gathered now. So a lost run is found again, and two runs at once m
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from notifier.broadcast.notices import notice
 from notifier.config import Settings
@@ -79,8 +80,13 @@ async def _plan(tx: Tx, frequency: Frequency, closing: datetime, settings: Setti
     return made
 
 
-async def _plan_one(  # type: ignore[no-untyped-def]
-    tx: Tx, frequency: Frequency, closing: datetime, contact_point: UUID, rows, settings: Settings
+async def _plan_one(
+    tx: Tx,
+    frequency: Frequency,
+    closing: datetime,
+    contact_point: UUID,
+    rows: Sequence[Row[Any]],
+    settings: Settings,
 ) -> int:
     language = rows[0].language
     items = [await _item(tx, row.message_id, row.language, settings) for row in rows]

@@ -4,9 +4,10 @@ The rows are the frozen audience: planning follows approval at once, also for a 
 whose time stands in `due_at`. UNIQUE (message, contact point) is the proof of "once".
 """
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, literal, select, update
+from sqlalchemy import Row, Select, case, func, literal, select, update
 
 from notifier.broadcast.approve import team_accounts
 from notifier.broadcast.draft import criteria_of
@@ -63,7 +64,7 @@ async def _page_end(tx: Tx, cursor: UUID | None, page: int) -> UUID | None:
     return found
 
 
-async def _audience(tx: Tx, row, upper: UUID | None) -> Select[tuple[object, ...]]:  # type: ignore[no-untyped-def]
+async def _audience(tx: Tx, row: Row[Any], upper: UUID | None) -> Select[Any]:
     criteria = await criteria_of(tx, Kind(row.kind), row.criteria)
     people = select_audience(criteria, row.frozen_at)
     if row.plan_cursor:
@@ -96,7 +97,7 @@ async def _audience(tx: Tx, row, upper: UUID | None) -> Select[tuple[object, ...
     ).where(chosen.c.medium.in_(list(tx.carriers)))
 
 
-async def _plan_posts(tx: Tx, row) -> None:  # type: ignore[no-untyped-def]
+async def _plan_posts(tx: Tx, row: Row[Any]) -> None:
     """A post is a delivery like any other, to the team's own account."""
     if "social" not in row.criteria["media"] or "social" not in tx.carriers:
         return
@@ -118,7 +119,7 @@ async def _plan_posts(tx: Tx, row) -> None:  # type: ignore[no-untyped-def]
         await tx.execute(insert_for(tx, Delivery).on_conflict_do_nothing(), posts)
 
 
-async def _finish(tx: Tx, row) -> None:  # type: ignore[no-untyped-def]
+async def _finish(tx: Tx, row: Row[Any]) -> None:
     counted = await tx.scalar(select(func.count()).where(Delivery.message_id == row.id))
     later = row.send_at is not None and row.send_at > tx.now
     await tx.execute(

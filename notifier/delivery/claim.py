@@ -7,9 +7,10 @@ comes later with an older fence changes nothing. Called by `notifier.worker`.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, insert, or_, select, tuple_, update
+from sqlalchemy import Row, Select, and_, exists, insert, or_, select, tuple_, update
 
 from notifier.db import Tx
 from notifier.delivery.permit import Facts, Permit, decide
@@ -114,7 +115,7 @@ async def mark(
     whose owner has not opted out, and whose time has not passed. Contact points are read FOR SHARE:
     an opt-out that has committed is seen, one that has not waits until these attempts are on record.
     """
-    rows = (await tx.execute(_facts_of(tx, [c.id for c in claimed]))).all()
+    rows = (await tx.execute(_facts_of([c.id for c in claimed]))).all()
     fences = {c.id: c.fence for c in claimed}
     held = await _holds(tx)
     permits = {
@@ -142,7 +143,7 @@ async def release(tx: Tx, owner: str) -> int:
     return given.rowcount
 
 
-def _facts_of(tx: Tx, ids: Iterable[int]):  # type: ignore[no-untyped-def]
+def _facts_of(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
     no_topics = ~exists().where(MessageTopic.message_id == Delivery.message_id).correlate(Delivery)
     wanted_topic = (
         exists()
@@ -196,7 +197,7 @@ async def _holds(tx: Tx) -> frozenset[tuple[str, str]]:
     return frozenset((row.scope, row.key) for row in rows)
 
 
-def _facts(row, now: datetime, held: frozenset[tuple[str, str]]) -> Facts:  # type: ignore[no-untyped-def]
+def _facts(row: Row[Any], now: datetime, held: frozenset[tuple[str, str]]) -> Facts:
     places = {(HoldScope.SYSTEM, ""), (HoldScope.CHANNEL, row.channel), (HoldScope.TEAM, str(row.team_id))}
     return Facts(
         now=now,
@@ -261,7 +262,7 @@ async def _start(tx: Tx, going: Sequence[tuple[int, int]], owner: str, lease_unt
     return {id_ for id_, _ in started}
 
 
-def _started(tx: Tx, row, fence: int) -> Started:  # type: ignore[no-untyped-def]
+def _started(tx: Tx, row: Row[Any], fence: int) -> Started:
     return Started(
         id=row.id,
         number=fence,

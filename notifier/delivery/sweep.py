@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import exists, literal, select, update
+from sqlalchemy import ColumnElement, exists, literal, select, update
 
 from channels.base import Idempotency, Medium
 from notifier.db import Tx
@@ -210,11 +210,8 @@ async def _finish_messages(tx: Tx) -> int:
     return done.rowcount
 
 
-async def _move(tx: Tx, where: Sequence[object], **values: object) -> Sequence[int]:
+async def _move(tx: Tx, where: Sequence[ColumnElement[bool]], **values: object) -> Sequence[int]:
     moved = await tx.execute(
-        update(Delivery)
-        .where(*where)  # type: ignore[arg-type]
-        .values(lease_until=None, owner=None, **values)
-        .returning(Delivery.id)
+        update(Delivery).where(*where).values(lease_until=None, owner=None, **values).returning(Delivery.id)
     )
     return moved.scalars().all()
