@@ -94,7 +94,7 @@ async def troubles(tx: Tx, message: UUID) -> list[Trouble]:
     rows = await tx.execute(
         select(
             Delivery.state,
-            func.coalesce(Delivery.reason, "").label("reason"),
+            Delivery.reason,
             ContactPoint.medium,
             func.count().label("number"),
             func.min(Delivery.id).label("first"),
@@ -102,14 +102,14 @@ async def troubles(tx: Tx, message: UUID) -> list[Trouble]:
         )
         .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
         .where(Delivery.message_id == message, Delivery.state.in_(bad))
-        .group_by(Delivery.state, func.coalesce(Delivery.reason, ""), ContactPoint.medium)
+        .group_by(Delivery.state, Delivery.reason, ContactPoint.medium)
         .order_by(func.count().desc())
         .limit(50)
     )
     return [
         Trouble(
             state=DeliveryState(row.state),
-            reason=row.reason,
+            reason=row.reason or "",
             medium=row.medium,
             number=row.number,
             examples=tuple(dict.fromkeys((row.first, row.last))),
