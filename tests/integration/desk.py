@@ -43,7 +43,6 @@ class Desk:
     db: Database
     memory: Memory
     world: World
-    server: TestServer
     worker: Worker
 
     @asynccontextmanager
@@ -89,13 +88,11 @@ async def open_desk(db: Database, *, people: int = 12, **settings: str) -> Async
         world = await make_places(tx)
         await make_people(tx, world, people)
     service = Service(environment=environment, db=db, channels=Channels([memory]))
-    server = TestServer(make_app(service))
     yield Desk(
         service=service,
         db=db,
         memory=memory,
         world=world,
-        server=server,
         worker=Worker(service, db.jobs),
     )
 

@@ -27,7 +27,7 @@ from notifier.web.desk.frames import framed, with_frames
 from notifier.web.forms import Filled, Form, fields, query
 from notifier.web.service import database, service, settings
 
-SHOWN, READ = 30, 2_000
+SHOWN, READ = 20, 2_000
 LONGEST_REPLY = 5_000
 CHANNEL = "outbox"
 _ADDRESS = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
