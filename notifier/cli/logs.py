@@ -1,11 +1,14 @@
 """How the long-running commands log: one JSON event a line, ids only, never an address, a text or a secret.
 
-A last net takes out what looks like an address or a number, should a library's error carry one.
+What libraries log becomes such an event too, without the values they fill in: a web server quotes the
+request it could not read, with the token in its path. A last net takes out what looks like an address.
 """
 
+import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from traceback import extract_tb
 from typing import Any, TextIO
 
 import structlog
@@ -30,6 +33,22 @@ def configure(target: TextIO = sys.stderr) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=target),
         cache_logger_on_first_use=True,
     )
+    logging.getLogger().handlers[:] = [_AsEvents(logging.WARNING)]
+
+
+class _AsEvents(logging.Handler):
+    """Writes what a library logs by the standard way as an event: which, how it is worded, where it happened."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        frames = extract_tb(error.__traceback__)[-8:] if error else []
+        structlog.get_logger().warning(
+            "library_complains",
+            logger=record.name,
+            said=str(record.msg).partition("\n")[0][:200],
+            error=type(error).__name__ if error else None,
+            at=[f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames],
+        )
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
