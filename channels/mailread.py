@@ -24,6 +24,13 @@ MAX_RAW, MAX_HEAD = 10_000_000, 256_000  # octets looked at
 MAX_HEADERS, MAX_HEADER = 200, 16_000
 MAX_PARTS, MAX_DEPTH, MAX_NAME = 100, 20, 255
 MAX_REFERENCES, MAX_RECIPIENTS = 100, 200
+# How often each may stand in a body before the rest of it is left unread: the library's time goes by lines,
+# by parts (each begins with a line of two dashes) and by blocks of headers (each ends with an empty line).
+MAX_LINES, MAX_DASHES, MAX_EMPTY = 200_000, 1_000, 10_000
+_COSTLY = {
+    b"\n": MAX_LINES, b"\r": MAX_LINES, b"\n--": MAX_DASHES, b"\r--": MAX_DASHES,
+    b"\n\n": MAX_EMPTY, b"\n\r\n": MAX_EMPTY, b"\r\r": MAX_EMPTY,
+}  # fmt: skip
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _BROKEN_LINE = re.compile(rb"(?m)(?<=\n)(?![!-9;-~]{1,80}[ \t]?:|[ \t\r\n])")
@@ -131,10 +138,23 @@ def _parse(raw: bytes) -> Message:
         capped = capped[: capped.rfind(b"\n", 0, MAX_HEAD) + 1]
     head, body = (capped[: found.start()], capped[found.start() :]) if found else (capped, b"")
     head = _BROKEN_LINE.sub(b" ", head)  # a line that is no header goes on with the one before it
+    body = _quick_to_read(body)
     try:
         return message_from_bytes(head + body, policy=policy.compat32)
     except (RecursionError, ValueError, LookupError, AttributeError, TypeError):
         return message_from_bytes(_without_type(head), policy=policy.compat32)
+
+
+def _quick_to_read(body: bytes) -> bytes:
+    """The body up to where it becomes costly to parse: whole, for all that people write."""
+    for mark, most in _COSTLY.items():
+        if body.count(mark) <= most:
+            continue
+        end = -1
+        for _ in range(most):
+            end = body.find(mark, end + 1)
+        body = body[:end]
+    return body
 
 
 def _without_type(head: bytes) -> bytes:

@@ -214,6 +214,17 @@ BOMBS = {
     "continued parameters": HEAD + b"Content-Type: text/plain" + b"; a*1*=utf-8''b" * 10_000 + b"\r\n\r\nx",
     "own words without end": b"From: MAILER-DAEMON@x.example\r\nSubject: failure notice\r\n\r\n"
     + b"<a@b.c>: 550 no\n" * 60_000,
+    "parts with a header": HEAD
+    + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    + b"--b\r\nA: b\r\n\r\nx\r\n" * 250_000,
+    "parts with bare line ends": HEAD
+    + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    + b"--b\rA: b\r\rx\r" * 250_000,
+    "blocks of a report": HEAD
+    + b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+    + b"--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+    + b"Final-Recipient: rfc822; a@b.example\r\nAction: failed\r\n\r\n" * 150_000,
+    "line ends alone": HEAD + b"\r\n" + b"\n" * 10_000_000,
     "slow charset": HEAD + b"Content-Type: text/plain; charset=idna\r\n\r\n" + b"a." * 500_000,
 }
 
@@ -222,6 +233,18 @@ BOMBS = {
 def test_a_bomb_is_read_in_a_moment(name: str) -> None:
     began = time.process_time()
     found = read_mail(BOMBS[name])
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 1
     assert len(found.recipients) <= 200
     assert len(found.attachments) <= 100
+
+
+def test_a_long_letter_with_dashes_and_a_large_picture_is_read_whole() -> None:
+    letter = b"--\r\n".join([b"My street.\r\n\r\n"] * 400)
+    found = multipart(
+        b"Content-Type: text/plain\r\n\r\n" + letter + b"The end",
+        b'Content-Type: image/png; name="lamp.png"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+        + (b"A" * 76 + b"\r\n") * 100_000,
+        b'Content-Type: image/png; name="road.png"\r\n\r\nx',
+    )
+    assert found.text.endswith("The end")
+    assert found.attachments == ("lamp.png", "road.png")
