@@ -157,6 +157,7 @@ async def test_hostile_postcodes_are_answered_shown_as_text_and_never_run(browse
         ({"channel": "sms", "phone": "020 7946 0991"}, "Enter a UK mobile number"),
         ({"consent": None}, "Tick the box if you agree"),
         ({"topic": "999999"}, "Choose topics from the list"),
+        ({"topic": None}, "Choose at least one topic"),
         ({"area": None}, "Choose at least one area"),
         ({"area": "E05000000"}, "Choose an area that our teams work in"),
         ({"area": "x\x00"}, "Choose an area that our teams work in"),

@@ -94,6 +94,14 @@ class SignUp(Form):
         except BadAddress as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("topic")
+    @classmethod
+    def _some_topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """All are ticked at first, so that none is a choice that was taken back, and not all of them."""
+        if not value:
+            raise ValueError("Choose at least one topic")
+        return value
+
     @field_validator("language")
     @classmethod
     def _is_offered(cls, value: str) -> str:
