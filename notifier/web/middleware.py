@@ -103,6 +103,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
         return problem(request, status, str(error))
     except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:
+            return problem(request, HTTPStatus.BAD_REQUEST)  # they left before all had come; nobody reads it
         if is_out_of_reach(error):
             log.warning("database_out_of_reach", error=type(error).__name__)
             return problem(request, HTTPStatus.SERVICE_UNAVAILABLE)

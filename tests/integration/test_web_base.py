@@ -1,6 +1,7 @@
 """The base of all pages: errors as answers, what the log may say, and a database that is away."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from notifier import config
 from notifier.db import Database, engine_for
 from notifier.errors import Conflict, Invalid, NotAllowed, NotFound, Unavailable
 from notifier.runtime import Service
-from notifier.web.app import make_app
+from notifier.web.app import make_app, make_runner
 from notifier.web.context import see_other
 from notifier.web.service import database
 
@@ -30,6 +31,12 @@ ERRORS: dict[str, Exception] = {
 }
 STATUS = {"not_found": 404, "not_allowed": 403, "conflict": 409, "invalid": 422, "unavailable": 503, "refused": 503,
           "fault": 500}  # fmt: skip
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - a log has no event to wait for
+            await asyncio.sleep(0.02)
 
 
 async def _raise(request: web.Request) -> web.Response:
@@ -114,6 +121,25 @@ async def test_a_database_that_is_away_is_a_page_that_says_try_again(
         response = await client.get(path)
         assert (path, response.status) == (path, 503)
     assert (await client.get("/")).status == 200
+
+
+async def test_a_visitor_who_leaves_in_the_middle_is_not_taken_for_a_database_that_is_away(
+    db: Database,
+) -> None:
+    runner = make_runner(make_app(Service(environment=config.build({}), db=db, channels=Channels([]))))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    head = b"POST /sign-up HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    with structlog.testing.capture_logs() as lines:
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(head + b"Content-Length: 10\r\n\r\narea")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.close()
+        await until(lambda: any(line["event"] == "request" for line in lines))
+    await runner.cleanup()
+    assert [(line["event"], line.get("status")) for line in lines] == [("request", 400)]
 
 
 @pytest.mark.parametrize("path", ["https://evil.example", "//evil.example", "evil"])
