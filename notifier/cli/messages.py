@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import click
-from sqlalchemy import select
 
 from channels.email_smtp import delivery_of
 from notifier.broadcast import approve, draft, report
@@ -16,9 +15,9 @@ from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.delivery.explain import Timeline, timeline
 from notifier.delivery.tokens import read_delivery_token, read_reply_address
 from notifier.errors import NotFound
-from notifier.models import Kind, Team
+from notifier.models import Kind
 from notifier.runtime import Service, environment, open_service
-from notifier.staff import audit
+from notifier.staff import audit, teams
 from subscribers.signing import Keys
 
 WATCH_SECONDS = 0.3
@@ -30,7 +29,7 @@ def messages_command() -> None:
 
 
 @messages_command.command("send")
-@click.option("--team", required=True, help="The team's short name, for example abbey.")
+@click.option("--team", required=True, help="Name of the team that sends it.")
 @click.option("--kind", required=True, type=click.Choice([kind.value for kind in Kind]))
 @click.option(
     "--area", "areas", multiple=True, required=True, help="A ward's or borough's code; several times."
@@ -86,7 +85,7 @@ async def _send(written: Mapping[str, Any], *, wait: bool, as_json: bool) -> Non
             reply_by=reply_by.replace(tzinfo=service.settings.zone) if reply_by else None,
         )
         async with service.db.transaction() as tx:
-            team_id = await tx.scalar(select(Team.id).where(Team.slug == team))
+            team_id = await teams.find(tx, team)
             if team_id is None:
                 raise NotFound(f"There is no team {team!r}.")
             message = await draft.save(tx, new, team=team_id, author=None)

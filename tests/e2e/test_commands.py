@@ -138,7 +138,7 @@ async def test_what_cannot_be_sent_is_refused_in_words(serving: Operator) -> Non
     body = serving.folder / "body.md"
     body.write_text("Hello {{name}}", encoding="utf-8")
     command = ("messages", "send", "--kind", "news", "--title", "Hi", "--body-file", str(body))
-    bad = await asyncio.to_thread(serving, *command, "--team", "abbey-and-bridge-end", "--area", "E05999001")
+    bad = await asyncio.to_thread(serving, *command, "--team", "Abbey and Bridge End", "--area", "E05999001")
     assert bad.returncode == 1
     assert "Unknown field" in bad.stderr
     nobody = await asyncio.to_thread(serving, *command, "--team", "no-such-team", "--area", "E05999001")

@@ -18,12 +18,12 @@ from tests.processes import free_port
 from tests.providers import Notifier, until
 
 pytestmark = needs_chromium
-RESIDENT = "new.neighbour@mail.example"
 
 
-@pytest.fixture
-async def demo(tmp_path: Path) -> AsyncIterator[str]:
+@pytest.fixture(scope="module")
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The address of a demo of our own, started as a newcomer starts it."""
+    tmp_path = tmp_path_factory.mktemp("demo")
     port, lmtp = free_port(), free_port()
     settings = {
         "NOTIFIER_LISTEN": f"127.0.0.1:{port}",
@@ -56,6 +56,20 @@ async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterato
     await context.close()
 
 
+def resident(page: Page) -> str:
+    """Somebody else on each screen."""
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    return f"neighbour{width}@mail.example"
+
+
+def title(page: Page) -> str:
+    return f"Lights on the towpath {resident(page)[9:-13]}"
+
+
+def complaint(page: Page) -> str:
+    return f"Step {resident(page)[9:-13]} is still dark"
+
+
 async def keep(page: Page, name: str) -> None:
     """A picture of the page, where NOTIFIER_TEST_PICTURES names a folder to look at afterwards."""
     if folder := os.environ.get("NOTIFIER_TEST_PICTURES"):
@@ -73,7 +87,7 @@ async def sign_up(page: Page, demo: str) -> None:
         .click()
     )
     await page.get_by_label("Email", exact=True).check()
-    await page.get_by_label("Email address").fill(RESIDENT)
+    await page.get_by_label("Email address").fill(resident(page))
     await page.get_by_label(re.compile("I am 13 or over")).check()
     await page.wait_for_timeout(2100)  # nobody fills this in faster; robots do
     await keep(page, "1-sign-up")
@@ -88,7 +102,7 @@ async def newest_to_resident(page: Page, demo: str, subject: str) -> str:
     """The address of the newest mail of that subject, once it is in the outbox."""
 
     async def is_there() -> bool:
-        await page.goto(f"{demo}/demo/outbox?to={RESIDENT}")
+        await page.goto(f"{demo}/demo/outbox?to={resident(page)}")
         return await page.locator(f'iframe[title*="{subject}"]').count() > 0
 
     await until(is_there, seconds=20, what=f"a mail “{subject}” in the outbox")
@@ -116,7 +130,7 @@ async def publish(page: Page, demo: str) -> None:
     await keep(page, "5-team")
     await page.get_by_role("link", name="Write a message").first.click()
     await page.get_by_label("Update on a priority").check()
-    await page.get_by_label("Title", exact=True).fill("Lights on the towpath")
+    await page.get_by_label("Title", exact=True).fill(title(page))
     await page.get_by_label("Message", exact=True).fill(
         "All six lights work again. **Is it better?** Tell us."
     )
@@ -129,13 +143,11 @@ async def publish(page: Page, demo: str) -> None:
 
 
 async def reply(page: Page, demo: str) -> None:
-    await newest_to_resident(page, demo, "Lights on the towpath")
-    card = page.locator("article", has=page.locator('iframe[title*="Lights on the towpath"]')).first
+    await newest_to_resident(page, demo, title(page))
+    card = page.locator("article", has=page.locator(f'iframe[title*="{title(page)}"]')).first
     entry = page.locator(".sent", has=card).first if await page.locator(".sent").count() else page
     await entry.get_by_text("Reply as this resident").first.click()
-    await entry.get_by_label(re.compile("Reply by email")).first.fill(
-        "Much better. The steps are still dark."
-    )
+    await entry.get_by_label(re.compile("Reply by email")).first.fill(f"Much better. {complaint(page)}.")
     await keep(page, "9-reply")
     await entry.get_by_role("button", name="Send the reply").first.click()
 
@@ -143,14 +155,14 @@ async def reply(page: Page, demo: str) -> None:
 async def answer(page: Page, demo: str) -> None:
     async def is_queued() -> bool:
         await page.goto(f"{demo}/desk/queue")
-        return await page.get_by_text("The steps are still dark").count() > 0
+        return await page.get_by_text(complaint(page)).count() > 0
 
     await until(is_queued, seconds=20, what="the reply stands in the queue")
     await keep(page, "10-queue")
     conversation = await page.locator("a[href*='/desk/conversations/']", has_text="").all()
     for link in conversation:
         await page.goto(f"{demo}{await link.get_attribute('href')}")
-        if await page.get_by_text("The steps are still dark").count():
+        if await page.get_by_text(complaint(page)).count():
             break
         await page.go_back()
     await expect(page.get_by_text("It answers a message of this team")).to_be_visible()
@@ -168,7 +180,7 @@ async def test_the_loop_from_sign_up_to_the_officer_s_answer(demo: str, page: Pa
     await answer(page, demo)
 
     async def answered() -> bool:
-        await page.goto(f"{demo}/demo/outbox?to={RESIDENT}")
+        await page.goto(f"{demo}/demo/outbox?to={resident(page)}")
         return "ask for a light there" in await page.content()
 
     await until(answered, seconds=20, what="the officer's answer reached the resident")
