@@ -37,6 +37,10 @@ class Progress:
         return sum(self.counts.get(state, 0) for state in UNDER_WAY)
 
     @property
+    def waits_for_digest(self) -> int:
+        return self.counts.get(WAITING_FOR_DIGEST, 0)
+
+    @property
     def sums_up(self) -> bool:
         """Do the counts add up to the frozen audience?"""
         return self.audience is None or sum(self.counts.values()) == self.audience

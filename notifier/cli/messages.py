@@ -15,7 +15,7 @@ from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.delivery.explain import Timeline, timeline
 from notifier.delivery.tokens import read_delivery_token, read_reply_address
 from notifier.errors import NotFound
-from notifier.models import Kind
+from notifier.models import Kind, MessageState
 from notifier.runtime import Service, environment, open_service
 from notifier.staff import audit, teams
 from subscribers.signing import Keys
@@ -50,7 +50,10 @@ def messages_command() -> None:
 @click.option("--wait", is_flag=True, help="Watch it go out.")
 @click.option("--json", "as_json", is_flag=True)
 def send_command(*, wait: bool, as_json: bool, **written: Any) -> None:
-    """Write, approve and send one message. What it may reach is decided by --team alone: this is an operator's tool."""
+    """Write, approve and send one message.
+
+    An operator's tool: it writes to any area, in the team's name, and asks no second officer.
+    """
     environment_or_exit()
     run(_send(written, wait=wait, as_json=as_json))
 
@@ -102,7 +105,7 @@ async def _send(written: Mapping[str, Any], *, wait: bool, as_json: bool) -> Non
 
 
 async def _watch(service: Service, message: UUID, *, quiet: bool) -> None:
-    """A live bar until nothing more will happen; deliveries waiting for a digest do not hold it up."""
+    """A live bar until the message is done; deliveries waiting for a digest do not hold it up."""
     bar, shown = None, 0
     while True:
         async with service.db.transaction(read_only=True) as tx:
@@ -116,7 +119,7 @@ async def _watch(service: Service, message: UUID, *, quiet: bool) -> None:
         if bar is not None:
             bar.update(ended - shown)
             shown = ended
-        if found.is_over:
+        if found.is_over and (found.state is not MessageState.SENDING or found.waits_for_digest):
             break
         await asyncio.sleep(WATCH_SECONDS)
     if bar is not None:

@@ -113,6 +113,7 @@ async def test_a_message_is_sent_watched_and_explained_from_the_command_line(ser
     assert told["sums_up"]
     assert sum(told["counts"].values()) == told["audience"] > 30
     assert set(told["counts"]) <= {"accepted", "waiting_for_digest"}
+    assert told["state"] == ("sending" if "waiting_for_digest" in told["counts"] else "done")
 
     status = await asyncio.to_thread(serving, "messages", "status", told["id"])
     assert status.returncode == 0
