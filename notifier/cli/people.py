@@ -127,8 +127,8 @@ def teams_command() -> None:
 def import_teams(file: Path, as_json: bool) -> None:
     """Make the teams of FILE so: CSV with the columns team, areas, email, sms_numbers.
 
-    Area codes and numbers are separated by spaces. A team without areas is central triage. Importing
-    again changes only what differs; teams not named are left alone.
+    Area codes and numbers are separated by spaces. A team without areas is a central one, which may write
+    everywhere. Importing again changes only what differs; teams not named are left alone.
     """
     opened = _open(file, TEAM_COLUMNS)
     _tell(run(_import_teams(opened)), as_json)
