@@ -1,15 +1,14 @@
 """The register: opens a consultation, closes it, and ends it with its feedback.
 
 A consultation goes open → closed → decided → ended, and `ended` needs all three parts of "We asked,
-you said, we did". Called by the desk's pages, the API and the demo.
+you said, we did". Called by the demo; lists are in `timetable`.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 
 from notifier.db import Tx
 from notifier.errors import Conflict, Invalid
@@ -41,20 +40,6 @@ class Feedback:
     asked: str
     you_said: str
     we_did: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A consultation as a list shows it."""
-
-    id: UUID
-    team_id: UUID
-    area_code: str
-    title: str
-    state: ConsultationState
-    opens: datetime
-    closes: datetime
-    feedback_by: datetime
 
 
 def check(plan: Plan) -> None:
@@ -111,23 +96,3 @@ async def give_feedback(tx: Tx, consultation: UUID, feedback: Feedback) -> None:
     )
     if not ended.rowcount:
         raise Conflict("This consultation has not closed yet.")
-
-
-async def of_teams(tx: Tx, teams: Collection[UUID] | None) -> Sequence[Listed]:
-    """The consultations of some teams (None: of all), those with the nearest promise first."""
-    asked = select(Consultation).order_by(Consultation.feedback_by, Consultation.id)
-    if teams is not None:
-        asked = asked.where(Consultation.team_id.in_(list(teams)))
-    return [
-        Listed(
-            id=row.id,
-            team_id=row.team_id,
-            area_code=row.area_code,
-            title=row.title,
-            state=ConsultationState(row.state),
-            opens=row.opens,
-            closes=row.closes,
-            feedback_by=row.feedback_by,
-        )
-        for row in await tx.execute(asked)
-    ]

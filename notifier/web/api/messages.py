@@ -142,19 +142,7 @@ async def page(tx: Tx, call: Call[PageQuery, Nothing]) -> MessagePage:
     after = cursor.read(tx.keys, LISTED, call.query.cursor)
     found = await overview.page(tx, [call.team], after=after, limit=call.query.limit + 1)
     shown, following = cursor.cut(tx.keys, LISTED, found, call.query.limit)
-    items = [
-        MessageLine(
-            id=each.id,
-            kind=each.kind,
-            state=each.state,
-            title=each.title,
-            at=each.at,
-            audience=each.audience,
-            reached=each.reached,
-            under_way=each.under_way,
-        )
-        for each in shown
-    ]
+    items = [MessageLine.model_validate(each, from_attributes=True) for each in shown]
     return MessagePage(items=items, next=following)
 
 

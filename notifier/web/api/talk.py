@@ -163,20 +163,7 @@ async def conversations(tx: Tx, call: Call[QueueQuery, Nothing]) -> Conversation
     shown = found[: asked.limit]
     more = len(found) > asked.limit
     following = cursor.write(tx.keys, f"queue {asked.show}", UUID(int=offset + asked.limit)) if more else None
-    items = [
-        ConversationLine(
-            id=row.id,
-            reference=row.reference,
-            medium=row.medium,
-            state=row.state,
-            urgent=row.urgent,
-            subject=row.subject,
-            snippet=row.snippet,
-            opened_at=row.opened_at,
-            last_entry_at=row.last_entry_at,
-        )
-        for row in shown
-    ]
+    items = [ConversationLine.model_validate(row, from_attributes=True) for row in shown]
     return ConversationPage(items=items, next=following)
 
 
@@ -210,39 +197,7 @@ async def _conversation(tx: Tx, id_: UUID, team: UUID) -> ConversationAnswer:
     found = await conversation(tx, id_, [team])
     if found is None:
         raise NotFound
-    return ConversationAnswer(
-        id=found.id,
-        reference=found.reference,
-        medium=found.medium,
-        state=found.state,
-        urgent=found.urgent,
-        version=found.version,
-        subject=found.subject,
-        message=found.message,
-        opened_at=found.opened_at,
-        last_entry_at=found.last_entry_at,
-        entries=[
-            EntryAnswer(
-                id=each.id,
-                direction=each.direction,
-                medium=each.medium,
-                text=each.text,
-                verified=each.verified,
-                at=each.at,
-            )
-            for each in found.entries
-        ],
-        routing=[
-            RoutingAnswer(
-                resolver=each.resolver,
-                reason=each.reason,
-                confidence=each.confidence,
-                corrected_to=each.corrected_to,
-            )
-            for each in found.routing
-        ],
-        why_not=found.why_not,
-    )
+    return ConversationAnswer.model_validate(found, from_attributes=True)
 
 
 def _consultation(each: Listed) -> ConsultationLine:
