@@ -53,8 +53,8 @@ def opened(mail: FakeSmtp, *, connections: int = 1, recycle_after: int = 100) ->
         connections=connections,
         recycle_after=recycle_after,
         connect_seconds=10,
-        command_seconds=0.8,
-        final_seconds=0.8,
+        command_seconds=2.5,
+        final_seconds=2.5,
     )
 
 

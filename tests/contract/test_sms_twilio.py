@@ -42,7 +42,7 @@ async def provider() -> AsyncIterator[twilio.FakeTwilio]:
 @pytest.fixture
 async def channel(provider: twilio.FakeTwilio) -> AsyncIterator[SmsTwilio]:
     async with SmsTwilio(
-        twilio.ACCOUNT_SID, TOKENS, [OURS], base_url=BASE, api_url=provider.url, timeout_seconds=0.8
+        twilio.ACCOUNT_SID, TOKENS, [OURS], base_url=BASE, api_url=provider.url, timeout_seconds=2.5
     ) as made:
         yield made
 
