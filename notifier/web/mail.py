@@ -63,9 +63,8 @@ class Handler:
     ) -> str:
         """Store, commit, answer; over LMTP one line for each recipient (RFC 2033 §4.2)."""
         content: bytes = envelope.original_content or b""
-        event = receive.mail_event(
-            content, mail_from=envelope.mail_from or "", recipients=[*envelope.rcpt_tos]
-        )
+        sender = (envelope.mail_from or "").removeprefix("<>")  # how aiosmtpd spells the null return path
+        event = receive.mail_event(content, mail_from=sender, recipients=[*envelope.rcpt_tos])
         try:
             async with self._service.db.transaction() as tx:
                 kept = await receive.store(tx, receive.MAIL, event)

@@ -26,7 +26,7 @@ from notifier.db import Database, Tx
 from notifier.delivery.tokens import attempt_token
 from notifier.inbox import receive
 from notifier.inbox.route import Facts
-from notifier.models import Delivery, IncomingRow, IncomingState
+from notifier.models import Delivery, IncomingKind, IncomingRow, IncomingState
 from notifier.runtime import Service
 from notifier.web import mail as listener
 from notifier.web.app import make_app
@@ -334,11 +334,21 @@ async def test_lmtp_answers_once_for_each_recipient_after_the_mail_is_committed(
     assert (await spoken.say("QUIT")).startswith("221")
 
 
-async def test_a_bounce_has_no_sender_and_is_taken(db: Database, lmtp: Dial) -> None:
+async def test_a_bounce_has_no_sender_and_is_taken_and_never_answered(
+    db: Database, service: Service, lmtp: Dial
+) -> None:
+    await make_world(db)
     spoken = await lmtp("")
-    await spoken.say(f"RCPT TO:<bounce+x@{DOMAIN}>")
-    assert (await spoken.data(b"Subject: Undeliverable\r\n\r\n", 1))[0].startswith("250")
-    assert len(await rows(db)) == 1
+    await spoken.say(f"RCPT TO:<desk@{DOMAIN}>")
+    raw = b"From: server@mail.example\r\nSubject: Hello\r\n\r\nI could not pass this on.\r\n"
+    assert (await spoken.data(raw, 1))[0].startswith("250")
+    (row,) = await rows(db)
+    async with db.transaction() as tx:
+        kept = tx.keys.open(receive.RAW, row.id, row.raw_sealed)
+    assert kept.startswith(b"Return-Path: <>\r\n")
+    await Worker(service, service.db.jobs).handlers["route"](str(row.id))
+    (row,) = await rows(db)
+    assert (row.state, row.kind) == (IncomingState.FILED, IncomingKind.AUTO_REPLY)
 
 
 async def test_a_mail_over_25_megabytes_is_refused_for_good(db: Database, lmtp: Dial) -> None:
