@@ -25,6 +25,12 @@ _SENDER = re.compile(
 _CODE = re.compile(r"\d{1,6}")
 _VERSION = re.compile(r"(?:\d{4}-\d{2}-\d{2})?")
 _PICTURES = re.compile(r"[1-9]\d?")  # a picture alone comes without words
+# Fields that may be missing, so that letters moved out of their names or values would not be missed.
+_OPTIONAL = (
+    "ApiVersion", "ErrorCode", "ErrorMessage", "FromCity", "FromCountry", "FromState", "FromZip", "MessagingServiceSid",
+    "NumMedia", "NumSegments", "SmsMessageSid", "SmsSid", "SmsStatus", "ToCity", "ToCountry", "ToState", "ToZip",
+)  # fmt: skip
+_REQUIRED = ("AccountSid", "Body", "From", "MessageSid", "MessageStatus", "To")
 
 # Twilio's word → ours. A word that is not here is a step on the way and makes no event.
 _PROGRESS = {
@@ -72,12 +78,20 @@ def is_whole(fields: Mapping[str, str], account_sid: str) -> bool:
         return False
     if not all(_SENDER.fullmatch(fields.get(name, "")) for name in ("From", "To")):
         return False
-    if not _VERSION.fullmatch(fields.get("ApiVersion", "")):
+    if not _VERSION.fullmatch(fields.get("ApiVersion", "")) or _is_blurred(fields):
         return False
     if "MessageStatus" in fields:
         return "Body" not in fields and fields["MessageStatus"].isalpha()
     has_words = "Body" in fields or bool(_PICTURES.fullmatch(fields.get("NumMedia", "")))
     return has_words and "From" in fields and "To" in fields
+
+
+def _is_blurred(fields: Mapping[str, str]) -> bool:
+    """Whether a name we do not know, or an optional value, may be a known field with letters moved across its mark."""
+    unknown = (name + value for name, value in fields.items() if name not in (*_OPTIONAL, *_REQUIRED))
+    if any(each.startswith((*_OPTIONAL, "From+", "To+")) for each in unknown):
+        return True
+    return any(name in fields.get(field, "") for field in _OPTIONAL for name in _OPTIONAL)
 
 
 def events_of(request: HookRequest) -> Sequence[Event]:

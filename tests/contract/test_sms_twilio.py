@@ -1,6 +1,7 @@
 """Texts through Twilio: its errors, its look-up, and who may call our hooks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import pairwise
 from urllib.parse import urlencode
 
 import pytest
@@ -205,6 +206,33 @@ def with_body(request: HookRequest, body: bytes) -> HookRequest:
 )
 def test_a_doubtful_call_is_refused(hooked: SmsTwilio, request_: HookRequest) -> None:
     assert not hooked.verify(request_)
+
+
+def shifted(fields: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Each field with letters moved between its name and its value: the signature stays the same."""
+    for name, value in fields.items():
+        rest = {each: kept for each, kept in fields.items() if each != name}
+        for at in range(1, len(value) + 1):
+            yield rest | {name + value[:at]: value[at:]}
+        for at in range(1, len(name)):
+            yield rest | {name[:at]: name[at:] + value}
+    names = sorted(fields)
+    for one, next_ in pairwise(names):
+        rest = {each: kept for each, kept in fields.items() if each not in (one, next_)}
+        yield rest | {one: fields[one] + next_ + fields[next_]}
+
+
+def test_letters_moved_between_names_and_values_are_refused(hooked: SmsTwilio) -> None:
+    failed = status(MessageStatus="failed", ErrorCode="30005", ErrorMessage="Unknown handset")
+    for fields in (text(Body="STOP"), text(FromCity="LONDON", FromCountry="GB", ToZip=""), failed):
+        headers = call(fields).headers
+        for mutated in shifted(fields):
+            request = HookRequest(url=HOOK, headers=headers, body=urlencode(mutated).encode())
+            assert not hooked.verify(request), mutated
+
+
+def test_a_field_that_twilio_adds_one_day_is_taken(hooked: SmsTwilio) -> None:
+    assert hooked.verify(call(text(OptOutType="STOP", FromCity="TOTTENHAM", ProfileName="ToCity From+1")))
 
 
 def test_without_a_public_address_no_call_can_be_verified() -> None:
