@@ -129,7 +129,7 @@ def _check_text(language: str, title: str, body: str, faults: _Faults) -> None:
         faults.add(f"title{suffix}", "Write a title.")
     if len(title) > TITLE_LIMIT:
         faults.add(f"title{suffix}", f"Shorten the title to {TITLE_LIMIT} characters; it has {len(title)}.")
-    if any(unicodedata.category(c) == "Cc" for c in title):
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in title):
         faults.add(f"title{suffix}", "Remove line breaks from the title.")
     if not _visible(body):
         faults.add(f"body{suffix}", "Write the message.")
