@@ -1,5 +1,6 @@
 """Migrations on both databases: they end at the models' schema, go back, and come again."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ from tests.servers import Postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'empty.db'}"
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
     postgres: Postgres = request.getfixturevalue("postgres")
     url = postgres.create_database()
-    request.addfinalizer(lambda: postgres.drop_database(url))
-    return url
+    yield url
+    postgres.drop_database(url)
 
 
 def test_the_schema_is_what_the_models_say_there_and_back(empty_url: str) -> None:
