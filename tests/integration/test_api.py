@@ -266,7 +266,7 @@ async def test_a_call_that_failed_may_be_tried_again_with_its_key(desk: Desk, cl
     assert (await call(client, "POST", "/messages", headers, dict(DRAFT)))[0] == 201
 
 
-@pytest.mark.parametrize("key", ["", "k" * 256, "schlüssel"])
+@pytest.mark.parametrize("key", ["", "k" * 256, "schlüssel", "two words"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_key_that_is_none_is_400(desk: Desk, client: Client, key: str) -> None:
     headers = await token(desk) | {"Idempotency-Key": key}

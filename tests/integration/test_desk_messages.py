@@ -149,6 +149,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another ward": ({"areas": ward(5)}, "is not an area that this team writes to"),
     "an unknown area": ({"areas": "E99999999"}, "is not an area that this team writes to"),
     "an unknown topic": ({"topics": "999999"}, "There is no topic"),
+    "neither now nor later": ({"when": "x"}, "Choose when it should go out."),
     "no date": ({"when": "later"}, "Enter the date and the time it should go out"),
     "no such day": (
         {"when": "later", "send_date": "31/04/2027", "send_time": "10:00"},

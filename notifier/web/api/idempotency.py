@@ -35,7 +35,7 @@ def request_hash(method: str, path: str, body: bytes) -> bytes:
 
 def is_key(key: str) -> bool:
     """May this be a key: 1 to 255 visible ASCII characters? Pure."""
-    return 0 < len(key) <= LONGEST and key.isascii() and key.isprintable()
+    return 0 < len(key) <= LONGEST and key.isascii() and key.isprintable() and " " not in key
 
 
 async def begin(tx: Tx, owner: str, key: str, hashed: bytes) -> Kept | None:

@@ -146,7 +146,10 @@ def _read_language(
 
 
 def _send_at(sent: Fields, zone: ZoneInfo) -> tuple[datetime | None, Moment]:
-    if (sent.one("when") or NOW) != LATER:
+    when = sent.one("when") or NOW
+    if when not in (NOW, LATER):
+        return None, Moment(wrong="Choose when it should go out.")
+    if when == NOW:
         return None, Moment()
     day, at = sent.one("send_date") or "", sent.one("send_time") or ""
     if not day.strip() or not at.strip():
