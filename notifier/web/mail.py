@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 MAX_OCTETS = 25 * 1024 * 1024
 MOST_RECIPIENTS = 100
-MAX_LINE = 1024 * 1024  # RFC 5321 allows 1,000 octets; real mail holds longer lines, and a refusal is for good
+MAX_LINE = 1024 * 1024  # RFC 5321 allows 1,000 octets; real mail has longer lines, and a no is for good
 IDLE_SECONDS = 120
 logging.getLogger("mail.log").setLevel(logging.ERROR)  # it writes addresses
 
