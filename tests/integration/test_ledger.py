@@ -1,7 +1,6 @@
 """The ledger on both databases: what is planned is sent once, and every outcome has its state."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -19,9 +18,7 @@ from channels.base import (
     Unknown,
 )
 from channels.memory import Memory
-from channels.registry import Channels
-from notifier import config
-from notifier.broadcast import approve, digest, draft, plan, recall, report
+from notifier.broadcast import plan, report
 from notifier.broadcast.notices import notice
 from notifier.db import Database
 from notifier.delivery import receipts
@@ -31,62 +28,10 @@ from notifier.delivery.send import tried
 from notifier.delivery.settle import decide, record
 from notifier.delivery.sweep import sweep
 from notifier.delivery.tokens import attempt_token
-from notifier.errors import Conflict
 from notifier.models import Attempt, Delivery, DeliveryState, Lane, Message, NoticeKind
-from notifier.runtime import Service
 from notifier.worker import Worker
-from subscribers.models import ContactPoint, ContactPointState, Frequency, Subscription
-from tests.world import World, make_people, make_places, ward
-
-
-@pytest.fixture
-async def memory(request: pytest.FixtureRequest) -> AsyncIterator[Memory]:
-    async with getattr(request, "param", Memory)() as channel:
-        yield channel
-
-
-@pytest.fixture
-def worker(db: Database, memory: Memory) -> Worker:
-    environment = config.build({"NOTIFIER_CHANNELS": "memory", "NOTIFIER_TIME_FACTOR": "0.0001"})
-    service = Service(environment=environment, db=db, channels=Channels([memory]))
-    return Worker(service, db.jobs)
-
-
-async def publish(db: Database, world: World, *, wards: tuple[int, ...] = (0, 1), **changes: object):  # type: ignore[no-untyped-def]
-    """A message of the first team, approved and planned; its id."""
-    fields = {
-        "kind": "priority_update",
-        "texts": {"en": ("Patrols tonight", "We will be in the park from 6pm. **Come and say hello.**")},
-        "areas": tuple(ward(i) for i in wards),
-        "media": ("email", "sms"),
-    }
-    async with db.transaction() as tx:
-        message = await draft.save(tx, draft.Draft(**(fields | changes)), team=world.teams[0], author=None)  # type: ignore[arg-type]
-        expected = await approve.reach(tx, message)
-        await approve.approve(tx, message, team=world.teams[0], officer=None)
-    done = False
-    while not done:
-        async with db.transaction() as tx:
-            done = await plan.plan_page(tx, message, page=7)
-    async with db.transaction() as tx:
-        found = await report.progress(tx, message)
-    assert found is not None
-    assert found.audience == expected.deliveries
-    return message
-
-
-async def states(db: Database, message: object) -> Counter[str]:
-    async with db.transaction(read_only=True) as tx:
-        return Counter(
-            (await tx.execute(select(Delivery.state).where(Delivery.message_id == message))).scalars()
-        )
-
-
-async def world_of(db: Database, people: int = 12, **kind: object) -> World:
-    async with db.transaction() as tx:
-        world = await make_places(tx)
-        await make_people(tx, world, people, **kind)  # type: ignore[arg-type]
-    return world
+from subscribers.models import ContactPoint, ContactPointState, Subscription
+from tests.integration.ledger import publish, states, world_of
 
 
 async def test_everyone_in_the_wards_gets_one_copy_on_each_medium(
@@ -311,80 +256,6 @@ async def test_a_receipt_before_our_own_settle_resolves_the_doubt(db: Database) 
     assert await states(db, message) == {"accepted": 1}
 
 
-async def test_a_paused_message_waits_and_a_resumed_one_repeats_nothing(
-    db: Database, worker: Worker, memory: Memory
-) -> None:
-    world = await world_of(db)
-    message = await publish(db, world)
-    async with db.transaction() as tx:
-        rows = await claim(tx, Lane.WARD, 3, worker.owner)
-    await worker._deliver(rows)
-    async with db.transaction() as tx:
-        await recall.pause(tx, message, team=world.teams[0])
-    await worker.drain()
-    assert len(memory.sent) == 3
-    async with db.transaction() as tx:
-        await recall.resume(tx, message, team=world.teams[0])
-    await worker.drain()
-    assert len({m.message.delivery for m in memory.sent}) == len(memory.sent) == 8
-
-
-async def test_a_cancelled_message_starts_nothing_more(db: Database, worker: Worker, memory: Memory) -> None:
-    world = await world_of(db)
-    message = await publish(db, world)
-    async with db.transaction() as tx:
-        counts = await recall.cancel(tx, message, team=world.teams[0])
-    await worker.drain()
-    assert counts == {"cancelled": 8}
-    assert memory.sent == []
-    with pytest.raises(Conflict):
-        async with db.transaction() as tx:
-            await recall.resume(tx, message, team=world.teams[0])
-
-
-async def test_a_scheduled_message_is_planned_at_once_and_sent_when_due(
-    db: Database, worker: Worker, memory: Memory
-) -> None:
-    world = await world_of(db)
-    async with db.transaction() as tx:
-        later = tx.now + timedelta(hours=2)
-    message = await publish(db, world, send_at=later)
-    await worker.drain()
-    assert memory.sent == []
-    async with db.transaction() as tx:
-        await tx.execute(update(Message).values(send_at=tx.now - timedelta(seconds=1)))
-        await tx.execute(update(Delivery).values(due_at=tx.now - timedelta(seconds=1)))
-    await worker.drain()
-    assert await states(db, message) == {"accepted": 8}
-
-
-async def test_digest_subscribers_get_theirs_in_one_digest(
-    db: Database, worker: Worker, memory: Memory
-) -> None:
-    world = await world_of(db, 3, media=("email",), frequency=Frequency.DAILY, wards=(0,))
-    first = await publish(db, world, wards=(0,))
-    second = await publish(
-        db, world, wards=(0,), texts={"en": ("Bike marking", "Bring your bike on Saturday.")}
-    )
-    await worker.drain()
-    assert memory.sent == []
-    async with db.transaction() as tx:
-        assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 3
-        assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 0
-    await worker.drain()
-    assert len(memory.sent) == 3
-    assert all("Patrols tonight" in m.words.text and "Bike marking" in m.words.text for m in memory.sent)
-    for message in (first, second):
-        assert await states(db, message) == {"accepted": 3}
-
-
-async def test_an_alert_does_not_wait_for_a_digest(db: Database, worker: Worker, memory: Memory) -> None:
-    world = await world_of(db, 2, media=("sms",), frequency=Frequency.WEEKLY, wards=(0,))
-    message = await publish(db, world, wards=(0,), kind="alert")
-    await worker.drain()
-    assert await states(db, message) == {"accepted": 2}
-
-
 async def test_a_message_is_done_only_when_nothing_is_open(db: Database, worker: Worker) -> None:
     world = await world_of(db)
     message = await publish(db, world)
@@ -419,29 +290,3 @@ async def test_a_notice_is_a_delivery_and_its_timeline_tells_it(
         "attempt 1 started",
         "attempt 1 accepted",
     ]
-
-
-async def test_a_digest_that_never_leaves_takes_its_deliveries_with_it(
-    db: Database, worker: Worker, memory: Memory
-) -> None:
-    world = await world_of(db, 2, media=("email",), frequency=Frequency.DAILY, wards=(0,))
-    message = await publish(db, world, wards=(0,))
-    async with db.transaction() as tx:
-        assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 2
-        await tx.execute(
-            update(ContactPoint)
-            .where(ContactPoint.id == world.points[world.subscribers[0], "email"])
-            .values(state=ContactPointState.STOPPED, stopped_at=tx.now)
-        )
-        await tx.execute(
-            update(Delivery)
-            .where(
-                Delivery.contact_point_id == world.points[world.subscribers[1], "email"],
-                Delivery.notice_id.is_not(None),
-            )
-            .values(expires_at=tx.now)
-        )
-    await worker._sweep()
-    await worker.drain()
-    assert memory.sent == []
-    assert await states(db, message) == {"suppressed": 1, "expired": 1}

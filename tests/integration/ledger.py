@@ -1,0 +1,47 @@
+"""A message of the small world, planned: what the ledger's tests start from."""
+
+from collections import Counter
+
+from sqlalchemy import select
+
+from notifier.broadcast import approve, draft, plan, report
+from notifier.db import Database
+from notifier.models import Delivery
+from tests.world import World, make_people, make_places, ward
+
+
+async def publish(db: Database, world: World, *, wards: tuple[int, ...] = (0, 1), **changes: object):  # type: ignore[no-untyped-def]
+    """A message of the first team, approved and planned; its id."""
+    fields = {
+        "kind": "priority_update",
+        "texts": {"en": ("Patrols tonight", "We will be in the park from 6pm. **Come and say hello.**")},
+        "areas": tuple(ward(i) for i in wards),
+        "media": ("email", "sms"),
+    }
+    async with db.transaction() as tx:
+        message = await draft.save(tx, draft.Draft(**(fields | changes)), team=world.teams[0], author=None)  # type: ignore[arg-type]
+        expected = await approve.reach(tx, message)
+        await approve.approve(tx, message, team=world.teams[0], officer=None)
+    done = False
+    while not done:
+        async with db.transaction() as tx:
+            done = await plan.plan_page(tx, message, page=7)
+    async with db.transaction() as tx:
+        found = await report.progress(tx, message)
+    assert found is not None
+    assert found.audience == expected.deliveries
+    return message
+
+
+async def states(db: Database, message: object) -> Counter[str]:
+    async with db.transaction(read_only=True) as tx:
+        return Counter(
+            (await tx.execute(select(Delivery.state).where(Delivery.message_id == message))).scalars()
+        )
+
+
+async def world_of(db: Database, people: int = 12, **kind: object) -> World:
+    async with db.transaction() as tx:
+        world = await make_places(tx)
+        await make_people(tx, world, people, **kind)  # type: ignore[arg-type]
+    return world
