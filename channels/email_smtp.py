@@ -17,7 +17,6 @@ from channels import addresses, estimates
 from channels.base import (
     Accepted,
     Capabilities,
-    Channel,
     Content,
     Estimate,
     Failed,
@@ -33,8 +32,9 @@ from channels.base import (
     Variable,
     filled,
 )
-from channels.errors import BadAddress, CannotExpress, NotConfigured
+from channels.errors import BadAddress, NotConfigured
 from channels.mime import compile_mail, envelope
+from channels.one_medium import OneMedium
 from channels.smtp_pool import Connection, Pool, Server
 
 WAIT_SECONDS = 60.0  # after a 421 or a rate limit that names no time
@@ -87,10 +87,11 @@ def delivery_of(found_id: str) -> str | None:
     return found[1].lower() if found else None
 
 
-class EmailSmtp(Channel):
+class EmailSmtp(OneMedium):
     """Sends mail; answers come to the service's own listener. Reads NOTIFIER_MAIL_DOMAIN beside its own variables."""
 
     name = "email_smtp"
+    medium, called = Medium.EMAIL, "email"
     capabilities = Capabilities(
         media=frozenset({Medium.EMAIL}),
         replies=True,
@@ -153,18 +154,11 @@ class EmailSmtp(Channel):
     async def close(self) -> None:
         await self._pool.close()
 
-    def normalise(self, address: str, medium: Medium) -> str:
-        if medium not in self.capabilities.media:
-            raise BadAddress(f"{self.name} carries email alone")
-        return addresses.email(address)
-
     def estimate(self, content: Content) -> Estimate:
         return estimates.estimate(content)
 
     def prepare(self, content: Content) -> Prepared:
-        if content.medium is not Medium.EMAIL:
-            raise CannotExpress(f"{self.name} carries email alone")
-        estimates.require_room(content)
+        self.require_fit(content)
         return compile_mail(content)
 
     async def send(self, message: Outgoing) -> Outcome:

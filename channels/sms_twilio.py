@@ -15,11 +15,10 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from channels import addresses, estimates, twilio_hooks
+from channels import estimates, twilio_hooks
 from channels.base import (
     Accepted,
     Capabilities,
-    Channel,
     Content,
     Estimate,
     Event,
@@ -38,8 +37,9 @@ from channels.base import (
     cut,
     filled,
 )
-from channels.errors import BadAddress, CannotExpress, NotConfigured
+from channels.errors import NotConfigured
 from channels.http import DEFAULT_WAIT_SECONDS, TROUBLE, NoAnswer, Session, outcome_of
+from channels.one_medium import OneMedium
 
 # Twilio's error → what it means for us (www.twilio.com/docs/api/errors). Others are refusals of the content.
 REFUSALS = {
@@ -95,10 +95,11 @@ class _Http(AsyncHttpClient):  # type: ignore[misc]  # the SDK has no types
             return Response(answer.status, await answer.text(errors="replace"), answer.headers)
 
 
-class SmsTwilio(Channel):
+class SmsTwilio(OneMedium):
     """Sends texts and takes hooks. Reads NOTIFIER_BASE_URL and NOTIFIER_SMS_NUMBERS beside its own variables."""
 
     name = "sms_twilio"
+    medium, called = Medium.SMS, "texts"
     capabilities = Capabilities(
         media=frozenset({Medium.SMS}),
         replies=True,
@@ -172,18 +173,11 @@ class SmsTwilio(Channel):
     async def close(self) -> None:
         await self._session.close()
 
-    def normalise(self, address: str, medium: Medium) -> str:
-        if medium not in self.capabilities.media:
-            raise BadAddress(f"{self.name} carries texts alone")
-        return addresses.uk_mobile(address)
-
     def estimate(self, content: Content) -> Estimate:
         return estimates.estimate(content, pence_per_part=self._pence)
 
     def prepare(self, content: Content) -> Prepared:
-        if content.medium is not Medium.SMS:
-            raise CannotExpress(f"{self.name} carries texts alone")
-        estimates.require_room(content)
+        self.require_fit(content)
         return Prepared(medium=content.medium, language=content.language, pieces=cut(content.text))
 
     async def send(self, message: Outgoing) -> Outcome:

@@ -14,11 +14,10 @@ from typing import Any, Self
 import tweepy
 from tweepy.asynchronous import AsyncClient
 
-from channels import addresses, estimates, weighted
+from channels import estimates, weighted
 from channels.base import (
     Accepted,
     Capabilities,
-    Channel,
     Content,
     Estimate,
     Failed,
@@ -34,8 +33,9 @@ from channels.base import (
     cut,
     filled,
 )
-from channels.errors import BadAddress, CannotExpress, NotConfigured
+from channels.errors import NotConfigured
 from channels.http import TROUBLE, Session, outcome_of
+from channels.one_medium import OneMedium
 
 # Their debug lines hold the words and the signature of every call.
 for _noisy in ("tweepy", "oauthlib"):
@@ -71,10 +71,11 @@ class _Session:
             yield response
 
 
-class SocialX(Channel):
+class SocialX(OneMedium):
     """Posts as the one account whose keys it has."""
 
     name = "social_x"
+    medium, called = Medium.SOCIAL, "posts"
     capabilities = Capabilities(
         media=frozenset({Medium.SOCIAL}),
         replies=False,
@@ -129,18 +130,11 @@ class SocialX(Channel):
     async def close(self) -> None:
         await self._session.close()
 
-    def normalise(self, address: str, medium: Medium) -> str:
-        if medium not in self.capabilities.media:
-            raise BadAddress(f"{self.name} carries posts alone")
-        return addresses.account(address)
-
     def estimate(self, content: Content) -> Estimate:
         return estimates.estimate(content)
 
     def prepare(self, content: Content) -> Prepared:
-        if content.medium is not Medium.SOCIAL:
-            raise CannotExpress(f"{self.name} carries posts alone")
-        estimates.require_room(content)
+        self.require_fit(content)
         return Prepared(medium=content.medium, language=content.language, pieces=cut(content.text))
 
     async def send(self, message: Outgoing) -> Outcome:
