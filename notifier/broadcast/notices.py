@@ -13,13 +13,13 @@ from uuid import UUID
 from sqlalchemy import insert, select
 
 from notifier.db import Tx
+from notifier.delivery.content import VARIABLES
 from notifier.errors import Unavailable
 from notifier.models import Delivery, DeliveryState, Lane, Notice, NoticeKind
 from subscribers.dialects import insert_for
 from subscribers.models import ContactPoint, new_id
 
 GOOD_FOR = timedelta(hours=24)
-VARIABLES = "notices.variables"
 
 
 async def notice(

@@ -29,13 +29,13 @@ from notifier.models import (
     MessageTopic,
     Notice,
 )
+from subscribers.contact_points import ADDRESS
 from subscribers.models import ContactPoint, Subscriber, Subscription, Suppression, SuppressionScope
 
 LEASES = {Lane.URGENT: timedelta(seconds=10)}
 BULK_LEASE = timedelta(seconds=60)
 AFTER_TIMEOUT = timedelta(seconds=30)
 HELD_BACK = timedelta(seconds=30)
-ADDRESS = "contact_points.address"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from channels.base import Channel, Medium, Outgoing, Prepared
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
-from notifier.delivery.claim import ADDRESS, Started
+from notifier.delivery.claim import Started
 from notifier.delivery.tokens import (
     attempt_token,
     bounce_address,
@@ -27,6 +27,7 @@ from notifier.delivery.tokens import (
     unsubscribe_url,
 )
 from notifier.models import Lane, Message, MessageText, Notice, NoticeKind, Team, TeamContactPoint, TeamUse
+from subscribers.contact_points import ADDRESS
 from subscribers.models import Area, ContactPoint
 from subscribers.signing import Keys
 from templates import render

@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, exists, literal, select, update
 
 from channels.base import Idempotency, Medium
 from notifier.db import Tx
-from notifier.delivery.claim import ADDRESS
 from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import BETWEEN_LOOK_UPS, DOUBT_WAIT, Tried
 from notifier.models import (
@@ -27,6 +26,7 @@ from notifier.models import (
     Message,
     MessageState,
 )
+from subscribers.contact_points import ADDRESS
 from subscribers.models import ContactPoint
 
 PAGE = 1000

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from sqlalchemy import exists, select
 
-from notifier.broadcast.notices import VARIABLES, notice
+from notifier.broadcast.notices import notice
 from notifier.db import Tx
+from notifier.delivery.content import VARIABLES
 from notifier.inbox.places import Covered
 from notifier.inbox.sender import Sender
 from notifier.models import (

@@ -12,7 +12,6 @@ from sqlalchemy import func, or_, select
 
 from channels.base import Medium
 from notifier.db import Tx
-from notifier.delivery.claim import ADDRESS
 from notifier.inbox.places import Covered, covered
 from notifier.inbox.places import central_triage as central_team
 from notifier.inbox.questions import GOOD_FOR, open_question, was_told
@@ -33,6 +32,7 @@ from notifier.models import (
     TeamKind,
     TeamUse,
 )
+from subscribers.contact_points import ADDRESS
 from subscribers.models import Area, AreaKind, ContactPoint, Postcode
 
 LATELY = timedelta(hours=72)

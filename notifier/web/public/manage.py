@@ -24,7 +24,7 @@ from notifier.web import addresses
 from notifier.web.context import see_other, show
 from notifier.web.forms import EMPTY, Filled, Form, Says, fields, query, read
 from notifier.web.public import places
-from notifier.web.public.sign_up import MOST_AREAS
+from notifier.web.public.sign_up import MOST_AREAS, Language, Topics
 from notifier.web.service import database, settings
 from subscribers.models import ContactPointState, Frequency, LeastPriority
 from subscribers.topics import topic_labels
@@ -43,10 +43,10 @@ class Wishes(Form):
     """What the preferences page sends."""
 
     area: tuple[str, ...] = ()
-    topic: tuple[str, ...] = ()
+    topic: Topics = ()
     least_priority: Annotated[LeastPriority, Says(sentence="Choose how much you want to hear")]
     frequency: Annotated[Frequency, Says(sentence="Choose how often")]
-    language: str = "en"
+    language: Language = "en"
 
     @field_validator("area")
     @classmethod
@@ -55,20 +55,6 @@ class Wishes(Form):
             raise ValueError("Choose at least one area. To get nothing more, use the stop button below")
         if len(value) > MOST_AREAS:
             raise ValueError(f"Choose {MOST_AREAS} areas at most")
-        return value
-
-    @field_validator("topic")
-    @classmethod
-    def _some_topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("Choose at least one topic")
-        return value
-
-    @field_validator("language")
-    @classmethod
-    def _is_offered(cls, value: str) -> str:
-        if value not in NAMES:
-            raise ValueError("Choose a language from the list")
         return value
 
 

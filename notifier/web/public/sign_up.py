@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import structlog
 from aiohttp import web
-from pydantic import ValidationInfo, field_validator
+from pydantic import AfterValidator, ValidationInfo, field_validator
 
 from channels.errors import BadAddress
 from notifier.broadcast import welcome
@@ -37,6 +37,24 @@ FASTEST_PERSON_SECONDS = 0.4  # from seeing the page to pressing its button; pro
 MOST_AREAS = 30
 
 
+def _some(topics: tuple[str, ...]) -> tuple[str, ...]:
+    """All are ticked at first, so that none is a choice that was taken back, and not all of them."""
+    if not topics:
+        raise ValueError("Choose at least one topic")
+    return topics
+
+
+def _offered(language: str) -> str:
+    if language not in NAMES:
+        raise ValueError("Choose a language from the list")
+    return language
+
+
+# What sign-up and the preferences page both ask.
+Topics = Annotated[tuple[str, ...], AfterValidator(_some)]
+Language = Annotated[str, AfterValidator(_offered)]
+
+
 class SignUp(Form):
     """What the page sends, under the names its fields have there.
 
@@ -47,12 +65,12 @@ class SignUp(Form):
     channel: tuple[str, ...] = ()
     email: str = ""
     phone: str = ""
-    topic: tuple[str, ...] = ()
+    topic: Topics = ()
     least_priority: Annotated[LeastPriority, Says(sentence="Choose how much you want to hear")] = (
         LeastPriority.EVERYTHING
     )
     frequency: Annotated[Frequency, Says(sentence="Choose how often")] = Frequency.AT_ONCE
-    language: str = "en"
+    language: Language = "en"
     name: str = ""
     postcode: str = ""
     under13: str = ""
@@ -93,21 +111,6 @@ class SignUp(Form):
             return addresses.mobile(value)
         except BadAddress as error:
             raise ValueError(str(error)) from error
-
-    @field_validator("topic")
-    @classmethod
-    def _some_topics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """All are ticked at first, so that none is a choice that was taken back, and not all of them."""
-        if not value:
-            raise ValueError("Choose at least one topic")
-        return value
-
-    @field_validator("language")
-    @classmethod
-    def _is_offered(cls, value: str) -> str:
-        if value not in NAMES:
-            raise ValueError("Choose a language from the list")
-        return value
 
     @field_validator("name")
     @classmethod
