@@ -16,8 +16,7 @@ from notifier.runtime import Service
 from notifier.worker import Worker
 from tests.browser import needs_chromium
 from tests.e2e.test_public_pages_in_browser import faults_of, page  # noqa: F401 - the page is a fixture
-from tests.integration.desk import PASSWORD, Desk, open_desk
-from tests.integration.test_desk_replies import text_in
+from tests.integration.desk import PASSWORD, Desk, open_desk, text_in
 
 pytestmark = [*needs_chromium, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 

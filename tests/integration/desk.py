@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from functools import cache
 from html import unescape
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
+from sqlalchemy import select
 
+from channels.base import Incoming, Medium
 from channels.memory import Memory
 from channels.registry import Channels
 from notifier import config
 from notifier.db import Database
+from notifier.inbox import receive
 from notifier.jobs import InProcessJobs
-from notifier.models import Role
+from notifier.models import Conversation, Role
 from notifier.runtime import Service
 from notifier.staff import officers
 from notifier.web.app import make_app
@@ -139,3 +142,27 @@ MESSAGE: Mapping[str, Any] = {
     "media": "email",
     "when": "now",
 }
+
+
+async def text_in(desk: Desk, text: str = "The lights are out", *, person: int = 0, team: int = 0) -> UUID:
+    """A resident texts a team; the conversation their words are in."""
+    sender = desk.world.addresses[desk.world.points[desk.world.subscribers[person], "sms"]]
+    async with desk.db.transaction() as tx:
+        event = Incoming(
+            event_id=str(uuid4()),
+            medium=Medium.SMS,
+            sender=sender,
+            recipient=desk.world.numbers[team],
+            text=text,
+            at=None,
+            raw=b"",
+        )
+        await receive.store(tx, "memory", event)
+    await desk.settle()
+    async with desk.db.transaction(read_only=True) as tx:
+        found: UUID = await tx.scalar(
+            select(Conversation.id)
+            .where(Conversation.team_id == desk.world.teams[team])
+            .order_by(Conversation.last_entry_at.desc(), Conversation.id.desc())
+        )
+    return found

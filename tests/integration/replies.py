@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from channels.base import Incoming, Medium
 from notifier import config
@@ -16,7 +16,11 @@ from notifier.inbox import receive, view
 from notifier.inbox.handle import Handled, handle
 from notifier.inbox.resolvers import DEFAULT_RESOLVERS
 from notifier.inbox.view import ConversationView
-from notifier.models import Delivery, Notice, Officer
+from notifier.models import (
+    Delivery,
+    Notice,
+    Officer,
+)
 from subscribers.models import ContactPoint, new_id
 from tests.world import World, make_people, make_places, ward
 
@@ -172,4 +176,24 @@ async def point_of(tx: Tx, medium: Medium, address: str) -> UUID | None:
             ContactPoint.medium == medium, ContactPoint.address_hash == tx.keys.address_hash(medium, address)
         )
     )
+    return found
+
+
+def phone(world: World, person: int = 0) -> str:
+    return world.addresses[world.points[world.subscribers[person], "sms"]]
+
+
+def email(world: World, person: int = 0) -> str:
+    return world.addresses[world.points[world.subscribers[person], "email"]]
+
+
+async def count(db: Database, table: type) -> int:
+    async with db.transaction(read_only=True) as tx:
+        found: int = await tx.scalar(select(func.count()).select_from(table))
+    return found
+
+
+async def state_of(db: Database, point: object) -> str:
+    async with db.transaction(read_only=True) as tx:
+        found: str = await tx.scalar(select(ContactPoint.state).where(ContactPoint.id == point))
     return found

@@ -6,16 +6,24 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from channels.base import Incoming, Medium
 from notifier.db import Database
 from notifier.delivery import tokens
-from notifier.inbox import receive
-from notifier.models import AuditEvent, Conversation, Delivery, Officer, OfficerRole, Role, Session
+from notifier.models import AuditEvent, Delivery, Officer, OfficerRole, Role, Session
 from notifier.staff import roles
 from notifier.staff.roles import Act
 from notifier.web import desk as desk_pages
 from notifier.web.desk.access import DeskRoute
-from tests.integration.desk import MESSAGE, PASSWORD, Client, Desk, hidden_in, open_desk, submit, token_in
+from tests.integration.desk import (
+    MESSAGE,
+    PASSWORD,
+    Client,
+    Desk,
+    hidden_in,
+    open_desk,
+    submit,
+    text_in,
+    token_in,
+)
 from tests.world import ward
 
 EMAIL = "sam@force.example"
@@ -35,31 +43,6 @@ async def write(client: Client, **changes: object) -> UUID:
     response = await client.post("/desk/messages/new", data=pairs)
     assert response.url.path.endswith("/preview"), await response.text()
     return UUID(response.url.path.split("/")[3])
-
-
-async def text_in(desk: Desk, text: str = "The lights are out", person: int = 0) -> UUID:
-    """A resident has texted the team of their ward; the conversation it is in."""
-    team = person % 6 // 2
-    sender = desk.world.addresses[desk.world.points[desk.world.subscribers[person], "sms"]]
-    async with desk.db.transaction() as tx:
-        event = Incoming(
-            event_id=str(uuid4()),
-            medium=Medium.SMS,
-            sender=sender,
-            recipient=desk.world.numbers[team],
-            text=text,
-            at=None,
-            raw=b"",
-        )
-        await receive.store(tx, "memory", event)
-    await desk.settle()
-    async with desk.db.transaction(read_only=True) as tx:
-        found: UUID = await tx.scalar(
-            select(Conversation.id)
-            .where(Conversation.team_id == desk.world.teams[team])
-            .order_by(Conversation.last_entry_at.desc())
-        )
-    return found
 
 
 # --- Signing in ----------------------------------------------------------------------------------

@@ -8,11 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select, update
 
-from channels.base import Incoming, Medium
 from notifier.db import Database
-from notifier.inbox import receive
 from notifier.models import AuditEvent, Conversation, ConversationState, Role
-from tests.integration.desk import Client, Desk, hidden_in, open_desk, token_in
+from tests.integration.desk import Client, Desk, hidden_in, open_desk, text_in, token_in
 from tests.world import make_people
 
 EMAIL = "sam@force.example"
@@ -29,30 +27,6 @@ async def desk(db: Database) -> AsyncIterator[Desk]:
 async def client(desk: Desk) -> AsyncIterator[Client]:
     async with desk.signed_in(EMAIL) as browser:
         yield browser
-
-
-async def text_in(desk: Desk, text: str, *, person: int = 0, team: int = 0) -> UUID:
-    """A resident texts a team; the conversation their words are in."""
-    sender = desk.world.addresses[desk.world.points[desk.world.subscribers[person], "sms"]]
-    async with desk.db.transaction() as tx:
-        event = Incoming(
-            event_id=str(uuid4()),
-            medium=Medium.SMS,
-            sender=sender,
-            recipient=desk.world.numbers[team],
-            text=text,
-            at=None,
-            raw=b"",
-        )
-        await receive.store(tx, "memory", event)
-    await desk.settle()
-    async with desk.db.transaction(read_only=True) as tx:
-        found: UUID = await tx.scalar(
-            select(Conversation.id)
-            .where(Conversation.team_id == desk.world.teams[team])
-            .order_by(Conversation.last_entry_at.desc(), Conversation.id.desc())
-        )
-    return found
 
 
 async def send(client: Client, conversation: UUID, button: str, **values: str) -> tuple[int, str, str]:

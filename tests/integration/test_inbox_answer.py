@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from channels.memory import Memory
 from channels.registry import Channels
 from notifier import config
-from notifier.broadcast.notices import VARIABLES
 from notifier.db import Database
+from notifier.delivery.content import VARIABLES
 from notifier.errors import Conflict, Invalid, NotFound
 from notifier.inbox import queue, view
 from notifier.inbox.answer import answer
@@ -20,24 +20,17 @@ from notifier.runtime import Service
 from notifier.worker import Worker
 from tests.integration.replies import (
     DOMAIN,
+    email,
     mail,
     mail_in,
     make_officer,
     make_world,
+    phone,
     publish,
     reply_to,
     seen,
     text_in,
 )
-from tests.world import World
-
-
-def phone(world: World, person: int = 0) -> str:
-    return world.addresses[world.points[world.subscribers[person], "sms"]]
-
-
-def email(world: World, person: int = 0) -> str:
-    return world.addresses[world.points[world.subscribers[person], "email"]]
 
 
 async def send_answer(db: Database, done: Handled, text: str = "We will look at it tonight.") -> object:

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from channels.base import Medium
-from notifier.broadcast.notices import VARIABLES
 from notifier.db import Database
+from notifier.delivery.content import VARIABLES
 from notifier.inbox import receive
 from notifier.models import (
     Conversation,
@@ -30,6 +30,7 @@ from tests.integration.replies import (
     mail,
     mail_in,
     make_world,
+    phone,
     publish,
     reply_to,
     seen,
@@ -39,10 +40,6 @@ from tests.integration.replies import (
 from tests.world import BOROUGH, World, make_people, ward
 
 STRANGER = "+447700900777"
-
-
-def phone(world: World, person: int) -> str:
-    return world.addresses[world.points[world.subscribers[person], "sms"]]
 
 
 async def person_of_two_teams(db: Database, world: World) -> str:
