@@ -135,6 +135,14 @@ class Refusal(StrEnum):
     NOT_ALLOWED = "not_allowed"  # credentials, credit or suspension: the operator must act
 
 
+class Where(StrEnum):
+    """Whose trouble a passing failure is: what the breaker counts it against."""
+
+    PROVIDER = "provider"  # connection, time-out, the service itself
+    DOMAIN = "domain"  # the recipient's mail domain behind it
+    RECIPIENT = "recipient"  # this one mailbox or number: says nothing of the others
+
+
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
     """The provider has taken it; the id is the provider's name for it."""
@@ -149,6 +157,7 @@ class Throttled:
     after_seconds: float
     reason: str = "throttled"
     code: str = ""
+    where: Where = Where.PROVIDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +166,7 @@ class Failed:
 
     reason: str
     code: str = ""
+    where: Where = Where.PROVIDER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,17 +5,20 @@
 """
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from notifier import failpoints
 
 PREFIX = "NOTIFIER_"
 Names = Annotated[list[str], NoDecode]
@@ -59,7 +62,40 @@ class Settings(BaseSettings):
         False, description="Shows the outbox page and the demo sign-ins. Never outside a demo."
     )
     outbox_dir: str = Field("", description="Folder of the outbox channel. Empty: beside the SQLite file.")
-    slots: int = Field(8, ge=1, le=256, description="Concurrent sends of a worker in each bulk lane")
+    slots: int = Field(16, ge=1, le=256, description="Concurrent sends of a worker in each bulk lane")
+    rates: Names = Field(
+        default_factory=list,
+        description="Most messages (text parts) a second: email_smtp=50 email_smtp/domain=20 sms_twilio/sender=1",
+    )
+    spend_a_day: Names = Field(
+        default_factory=list,
+        description="Most pounds a day: sms_twilio=500 sms_twilio/team=50. None: no limit.",
+    )
+    sign_up_texts_an_hour: int = Field(
+        100, ge=0, description="Most texts an hour that strangers can cause by signing up"
+    )
+    quiet_hours: Names = Field(
+        default_factory=list,
+        description="When nothing but alerts and answers is sent, by medium: sms=21:00-08:00. None: at any hour.",
+    )
+    weekly_limit: int = Field(
+        0, ge=0, description="Most messages a person gets in seven days, alerts apart. 0: no limit."
+    )
+    texts_a_day: int = Field(
+        0, ge=0, description="Most texts a person gets in a day, alerts and answers apart. 0: no limit."
+    )
+    canary_above: int = Field(
+        5000,
+        ge=0,
+        description="A larger bulk message first goes to 25, and stops where those fail. 0: never.",
+    )
+    alarm_url: str = Field(
+        "", description="https:// address that is told of each operator alarm (JSON by POST)"
+    )
+    proof_at: str = Field("03:30", description="Local time at which the ledger is proved each night")
+    failpoint: str = Field(
+        "", description="For tests: where to die, fail or wait, as C4:kill. Refused at a public address."
+    )
     time_factor: float = Field(
         1.0,
         gt=0,
@@ -79,7 +115,16 @@ class Settings(BaseSettings):
         """What is passed alone: `read` has gathered the environment already."""
         return (init_settings,)
 
-    @field_validator("secret_keys", "hook_keys", "channels", "sms_numbers", mode="before")
+    @field_validator(
+        "secret_keys",
+        "hook_keys",
+        "channels",
+        "sms_numbers",
+        "rates",
+        "spend_a_day",
+        "quiet_hours",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return value.replace(",", " ").split() if isinstance(value, str) else value
@@ -98,6 +143,45 @@ class Settings(BaseSettings):
         if value and (parts.scheme not in ("lmtp", "smtp") or parts.port is None):
             raise ValueError("write it as lmtp://HOST:PORT or smtp://HOST:PORT")
         return value
+
+    @field_validator("rates", "spend_a_day")
+    @classmethod
+    def _are_amounts(cls, value: list[str]) -> list[str]:
+        for pair in value:
+            if not re.fullmatch(r"[a-z]\w*(?:/(?:sender|domain|team))?=\d+(?:\.\d+)?", pair):
+                raise ValueError(f"write {pair!r} as NAME=NUMBER or NAME/SCOPE=NUMBER")
+        return value
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _are_hours(cls, value: list[str]) -> list[str]:
+        hour = r"(?:[01]\d|2[0-3]):[0-5]\d"
+        for pair in value:
+            if not re.fullmatch(rf"[a-z]+={hour}-{hour}", pair):
+                raise ValueError(f"write {pair!r} as MEDIUM=HH:MM-HH:MM, for example sms=21:00-08:00")
+        return value
+
+    @field_validator("proof_at")
+    @classmethod
+    def _is_time(cls, value: str) -> str:
+        if not re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d", value):
+            raise ValueError("write it as HH:MM, for example 03:30")
+        return value
+
+    @field_validator("alarm_url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("write it as https://…")
+        return value
+
+    @model_validator(mode="after")
+    def _fails_in_tests_alone(self) -> Self:
+        failpoints.check(self.failpoint)
+        host = urlsplit(self.public_url).hostname or ""
+        if self.failpoint and not _is_nobodys(host):
+            raise ValueError(f"NOTIFIER_FAILPOINT is for tests, and {host} looks like a real service")
+        return self
 
     @field_validator("timezone")
     @classmethod
@@ -166,7 +250,10 @@ def build(
     try:
         settings = Settings.model_validate(known)
     except ValidationError as error:
-        faults = [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+        faults = [
+            ": ".join([*(f"{PREFIX}{str(n).upper()}" for n in e["loc"][:1]), e["msg"]])
+            for e in error.errors()
+        ]
         raise BadConfiguration("; ".join(faults)) from error
     return Environment(settings=settings, mapping=ours)
 
@@ -210,6 +297,13 @@ def _refuse_unknown(ours: Mapping[str, str], channel_variables: Callable[[], Col
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else "; `notifier config` lists those there are"
         raise BadConfiguration(f"{name} is not a setting{hint}")
+
+
+def _is_nobodys(host: str) -> bool:
+    """This machine, or a name that RFC 2606 and 6761 keep for examples and tests."""
+    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(
+        (".example", ".test", ".invalid", ".localhost")
+    )
 
 
 def _dot_env(path: Path) -> dict[str, str]:

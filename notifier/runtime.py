@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from channels.base import Medium
 from channels.registry import Channels, find, installed, opened
-from notifier import config
+from notifier import config, failpoints
 from notifier.config import BadConfiguration, Environment, Settings
 from notifier.db import Database
 from notifier.errors import Unavailable
@@ -60,6 +60,7 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """The service, open until the block ends. sends=False leaves the channels closed."""
     settings = environment.settings
+    failpoints.arm(settings.failpoint)
     bell = jobs or (RedisJobs(settings.redis_url) if settings.redis_url else InProcessJobs())
     keys = Keys(config.secret_ring(settings))
     try:

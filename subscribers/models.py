@@ -178,7 +178,10 @@ class SubscriberState(StrEnum):
 class Subscriber(Base):
     """A person we may write to. The row exists only once a contact point is confirmed.
 
-    link_version: raised to make every link sent so far worthless.
+    link_version: raised to make every link sent so far worthless. postcode_hash: the keyed hash of the
+    canonical postcode. cell_east, cell_north: its square of a 250 m grid (National Grid metres // 250).
+    quiet_from, quiet_until: minutes after local midnight between which nothing but alerts is sent; both or
+    neither. weekly_limit: most messages in seven days, alerts apart.
     """
 
     __tablename__ = "subscribers"
@@ -191,6 +194,13 @@ class Subscriber(Base):
     link_version: Mapped[int] = mapped_column(default=0)
     created_via: Mapped[str] = mapped_column(String(20))
     created_at: Mapped[datetime]
+    postcode_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), index=True)
+    cell_east: Mapped[int | None]
+    cell_north: Mapped[int | None]
+    quiet_from: Mapped[int | None] = mapped_column(SmallInteger)
+    quiet_until: Mapped[int | None] = mapped_column(SmallInteger)
+    weekly_limit: Mapped[int | None] = mapped_column(SmallInteger)
+    __table_args__ = (Index("ix_subscribers_cell", "cell_east", "cell_north"),)
 
 
 class ContactPointState(StrEnum):

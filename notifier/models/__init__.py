@@ -26,7 +26,16 @@ from notifier.models.inbox import (
     Note,
     RoutingDecision,
 )
-from notifier.models.messages import Kind, Message, MessageArea, MessageState, MessageText, MessageTopic
+from notifier.models.messages import (
+    Canary,
+    Kind,
+    Message,
+    MessageArea,
+    MessageState,
+    MessageText,
+    MessageTopic,
+)
+from notifier.models.operations import Alarm, BreakerRow, BreakerState, Run, Spending, WorkerRow
 from notifier.models.teams import (
     ApiToken,
     AuditEvent,
@@ -45,9 +54,13 @@ from notifier.models.teams import (
 __all__ = [
     "IS_IN_DOUBT",
     "IS_PENDING",
+    "Alarm",
     "ApiToken",
     "Attempt",
     "AuditEvent",
+    "BreakerRow",
+    "BreakerState",
+    "Canary",
     "Consultation",
     "ConsultationState",
     "Conversation",
@@ -78,11 +91,14 @@ __all__ = [
     "ReceiptRow",
     "Role",
     "RoutingDecision",
+    "Run",
     "Session",
+    "Spending",
     "Team",
     "TeamArea",
     "TeamContactPoint",
     "TeamKind",
     "TeamUse",
     "WardPriority",
+    "WorkerRow",
 ]

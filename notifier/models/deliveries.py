@@ -88,7 +88,8 @@ class Delivery(Base):
     """One message × one contact point, or one notice.
 
     due_at: not before. lease_until, owner, fence: who works on it, until when, and which claim is
-    the latest. tries: attempts made. checks: look-ups made while in doubt. maybe_repeat: some attempt
+    the latest. tries: attempts made. checks: look-ups made while in doubt. rescues: how often a lost
+    worker's hold on it had to be undone; a row that keeps losing its workers is held. maybe_repeat: some attempt
     before this one may have arrived. digest: waits for the person's daily or weekly digest.
     """
 
@@ -108,17 +109,32 @@ class Delivery(Base):
     fence: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     tries: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     checks: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    rescues: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     maybe_repeat: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     digest: Mapped[str | None] = mapped_column(String(8))
-    digest_notice_id: Mapped[UUID | None] = mapped_column(index=True)
+    digest_notice_id: Mapped[UUID | None]
     reason: Mapped[str | None] = mapped_column(String(200))
     provider_id: Mapped[str | None] = mapped_column(String(200))
     __table_args__ = (
         CheckConstraint("(message_id IS NULL) <> (notice_id IS NULL)", name="one_content"),
         Index("uq_deliveries_message_contact_point", "message_id", "contact_point_id", unique=True),
-        Index("uq_deliveries_notice_id", "notice_id", unique=True),
+        # Each new version of a row is written to every index that holds it: so none holds more than it must.
         Index(
-            "ix_deliveries_pending",
+            "uq_deliveries_notice_id",
+            "notice_id",
+            unique=True,
+            postgresql_where=text("notice_id IS NOT NULL"),
+            sqlite_where=text("notice_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_deliveries_digest_notice_id",
+            "digest_notice_id",
+            postgresql_where=text("digest_notice_id IS NOT NULL"),
+            sqlite_where=text("digest_notice_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_deliveries_due",
+            "message_id",
             "lane",
             "due_at",
             "id",
@@ -128,6 +144,7 @@ class Delivery(Base):
         Index(
             "ix_deliveries_digest",
             "digest",
+            "message_id",
             "contact_point_id",
             postgresql_where=text("state = 'pending' AND digest IS NOT NULL"),
             sqlite_where=text("state = 'pending' AND digest IS NOT NULL"),
@@ -154,7 +171,10 @@ IS_IN_DOUBT = Delivery.state == literal(DeliveryState.IN_DOUBT.value, literal_ex
 
 
 class Attempt(Base):
-    """One try, written and committed before the provider is called. No foreign key: a third of its cost."""
+    """One try, written and committed before the provider is called. No foreign key: a third of its cost.
+
+    became: the state its end gave the delivery; empty where a later claim or a receipt had overtaken it.
+    """
 
     __tablename__ = "attempts"
     delivery_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
@@ -166,10 +186,14 @@ class Attempt(Base):
     reason: Mapped[str | None] = mapped_column(String(200))
     code: Mapped[str | None] = mapped_column(String(40))
     provider_id: Mapped[str | None] = mapped_column(String(200))
+    became: Mapped[str | None] = mapped_column(String(12))
 
 
 class DeliveryEvent(Base):
-    """Append-only: what neither attempt nor receipt says (suppressed, expired, cancelled, resolved, swept)."""
+    """Append-only: what neither attempt nor receipt says (suppressed, expired, cancelled, resolved, swept).
+
+    number: the claim (fence) it concerns. state: what the delivery became by it; empty where it stayed.
+    """
 
     __tablename__ = "delivery_events"
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -177,6 +201,8 @@ class DeliveryEvent(Base):
     at: Mapped[datetime]
     kind: Mapped[str] = mapped_column(String(20))
     detail: Mapped[str] = mapped_column(String(200))
+    number: Mapped[int | None]
+    state: Mapped[str | None] = mapped_column(String(12))
 
 
 class ReceiptRow(Base):

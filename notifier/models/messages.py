@@ -20,6 +20,14 @@ class Kind(StrEnum):
     CORRECTION = "correction"
 
 
+class Canary(StrEnum):
+    """The first deliveries of a large message go ahead alone."""
+
+    WAITING = "waiting"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
 class MessageState(StrEnum):
     """draft → approved → planning → scheduled → sending ⇄ paused → done | cancelled."""
 
@@ -39,6 +47,10 @@ class Message(Base):
     criteria: {"areas": [...], "topics": [...], "media": [...]}; frozen with the text at `frozen_at`.
     audience_count: deliveries planned, known with the last page. plan_cursor: the last contact point planned.
     form_key: the author's own key for this draft, so that a double click makes one message.
+    expires_at: after it the words are of no use, and nothing starts any more.
+    corrects_id: goes to exactly those who got that message. doubles_id: approved although that one had the same words.
+    canary: of a large message, whether its first deliveries are on their way, went well or did not.
+    paused_reason: in words, for its author. override_reason: why quiet hours and caps do not hold for it.
     """
 
     __tablename__ = "messages"
@@ -61,6 +73,11 @@ class Message(Base):
     second_approver: Mapped[UUID | None] = mapped_column(ForeignKey("officers.id"))
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
+    corrects_id: Mapped[UUID | None]
+    doubles_id: Mapped[UUID | None]
+    canary: Mapped[str | None] = mapped_column(String(8))
+    paused_reason: Mapped[str | None]
+    override_reason: Mapped[str | None]
     __table_args__ = (
         Index("uq_messages_author_form_key", "team_id", "author_id", "form_key", unique=True),
         Index("ix_messages_team_created", "team_id", "created_at"),

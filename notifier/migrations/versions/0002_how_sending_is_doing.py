@@ -1,0 +1,147 @@
+"""How sending itself is doing: workers, breakers, spending, alarms; what the ledger's proof and audiences need.
+
+Revision 0002, after 0001. Only adds: a process of the release before goes on beside it. Columns come
+and go by plain ALTER TABLE, for a copy of a table (batch mode) would break SQLite's foreign keys.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+COLUMNS: tuple[tuple[str, str, sa.types.TypeEngine[Any], str | None], ...] = (
+    ("attempts", "became", sa.String(12), None),
+    ("deliveries", "rescues", sa.SmallInteger(), "0"),
+    ("delivery_events", "number", sa.Integer(), None),
+    ("delivery_events", "state", sa.String(12), None),
+    ("messages", "corrects_id", sa.Uuid(), None),
+    ("messages", "doubles_id", sa.Uuid(), None),
+    ("messages", "canary", sa.String(8), None),
+    ("messages", "paused_reason", sa.Text(), None),
+    ("messages", "override_reason", sa.Text(), None),
+    ("subscribers", "postcode_hash", sa.LargeBinary(32), None),
+    ("subscribers", "cell_east", sa.Integer(), None),
+    ("subscribers", "cell_north", sa.Integer(), None),
+    ("subscribers", "quiet_from", sa.SmallInteger(), None),
+    ("subscribers", "quiet_until", sa.SmallInteger(), None),
+    ("subscribers", "weekly_limit", sa.SmallInteger(), None),
+)
+WAITS = "state = 'pending' AND digest IS NULL"
+WAITS_FOR_DIGEST = "state = 'pending' AND digest IS NOT NULL"
+
+
+def make_index(
+    name: str, table: str, columns: Sequence[str], *, where: str = "", unique: bool = False
+) -> None:
+    """An index, partial on both databases where a predicate is given."""
+    only: dict[str, Any] = {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)} if where else {}
+    op.create_index(name, table, list(columns), unique=unique, **only)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "alarms",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("key", sa.String(length=120), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("raised_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cleared_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms")),
+    )
+    make_index("uq_alarms_open", "alarms", ["kind", "key"], where="cleared_at IS NULL", unique=True)
+
+    op.create_table(
+        "breakers",
+        sa.Column("channel", sa.String(length=40), nullable=False),
+        sa.Column("domain", sa.String(length=64), nullable=False),
+        sa.Column("shown_domain", sa.String(length=120), server_default="", nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("recent", sa.String(length=20), server_default="", nullable=False),
+        sa.Column("wait_seconds", sa.Double(), server_default="0", nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probe_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(length=200), server_default="", nullable=False),
+        sa.Column("code", sa.String(length=40), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("channel", "domain", name=op.f("pk_breakers")),
+    )
+    op.create_table(
+        "runs",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("result", sa.String(length=200), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_runs")),
+    )
+    op.create_table(
+        "spending",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("channel", sa.String(length=40), nullable=False),
+        sa.Column("team", sa.String(length=36), nullable=False),
+        sa.Column("parts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("pence", sa.Double(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("day", "channel", "team", name=op.f("pk_spending")),
+    )
+    op.create_table(
+        "workers",
+        sa.Column("owner", sa.String(length=80), nullable=False),
+        sa.Column("lanes", sa.String(length=60), nullable=False),
+        sa.Column("version", sa.String(length=20), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("owner", name=op.f("pk_workers")),
+    )
+    for table, name, kind, default in COLUMNS:
+        op.add_column(table, sa.Column(name, kind, server_default=default, nullable=default is None))
+    for name in (
+        "ix_deliveries_pending",
+        "ix_deliveries_digest",
+        "ix_deliveries_digest_notice_id",
+        "uq_deliveries_notice_id",
+    ):
+        op.drop_index(name, "deliveries")
+    make_index("ix_deliveries_due", "deliveries", ["message_id", "lane", "due_at", "id"], where=WAITS)
+    make_index(
+        "ix_deliveries_digest",
+        "deliveries",
+        ["digest", "message_id", "contact_point_id"],
+        where=WAITS_FOR_DIGEST,
+    )
+    make_index(
+        "ix_deliveries_digest_notice_id",
+        "deliveries",
+        ["digest_notice_id"],
+        where="digest_notice_id IS NOT NULL",
+    )
+    make_index(
+        "uq_deliveries_notice_id", "deliveries", ["notice_id"], where="notice_id IS NOT NULL", unique=True
+    )
+    make_index("ix_subscribers_cell", "subscribers", ["cell_east", "cell_north"])
+    make_index("ix_subscribers_postcode_hash", "subscribers", ["postcode_hash"])
+
+
+def downgrade() -> None:
+    op.drop_index("ix_subscribers_postcode_hash", "subscribers")
+    op.drop_index("ix_subscribers_cell", "subscribers")
+    for name in (
+        "ix_deliveries_due",
+        "ix_deliveries_digest",
+        "ix_deliveries_digest_notice_id",
+        "uq_deliveries_notice_id",
+    ):
+        op.drop_index(name, "deliveries")
+    for table, name, _, _ in reversed(COLUMNS):
+        op.drop_column(table, name)
+    make_index("ix_deliveries_pending", "deliveries", ["lane", "due_at", "id"], where=WAITS)
+    make_index("ix_deliveries_digest", "deliveries", ["digest", "contact_point_id"], where=WAITS_FOR_DIGEST)
+    make_index("ix_deliveries_digest_notice_id", "deliveries", ["digest_notice_id"])
+    make_index("uq_deliveries_notice_id", "deliveries", ["notice_id"], unique=True)
+    for table in ("workers", "spending", "runs", "breakers", "alarms"):
+        op.drop_table(table)
