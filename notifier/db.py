@@ -5,24 +5,32 @@ below takes `tx`. The same statements run on PostgreSQL and on SQLite, which is 
 immediate transactions so that two writers cannot lose each other's update.
 """
 
+import asyncio
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import CursorResult, Executable, event, func, select, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction, create_async_engine
 
+from notifier import failpoints
+from notifier.errors import Unavailable
 from notifier.jobs import Jobs
 from subscribers.dialects import insert_for
 from subscribers.models import DataKey, UTCDateTime, new_id
 from subscribers.signing import Keys, unwrap_key, wrap_key
 
 ADDRESS_HASH = "address_hash"
+GAVE_UP = ("40P01", "40001")  # deadlock, serialization failure: the whole transaction may be run again
+CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes (PostgreSQL, appendix A)
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
+
+T = TypeVar("T")
 
 
 class Tx:
@@ -80,20 +88,45 @@ class Database:
         return database
 
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Tx]:
+    async def transaction(self, *, read_only: bool = False, point: str = "") -> AsyncIterator[Tx]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        read_only spares SQLite's write lock; use it for pages that only show.
+        read_only spares SQLite's write lock; use it for pages that only show. point: the commit point
+        (C0 to C7) this commit is. Raises Unavailable where the connection was lost during the commit:
+        then nobody knows whether it took place, and who tries again must look its key up.
         """
         async with self.engine.connect() as connection:
             if read_only:
                 await connection.execution_options(read_only=True)
-            async with connection.begin():
+            async with connection.begin() as begun:
                 now = await _database_clock(connection)
                 tx = Tx(connection, now=now, keys=self.keys, carriers=self.carriers)
                 yield tx
+                if point:
+                    failpoints.reach(f"{point}.before")
+                await _commit(begun)
+                if point:
+                    failpoints.reach(f"{point}.after")
         for job, *ids in tx.queued:
+            failpoints.reach("C1.before")
             await self.jobs.poke(job, *ids)
+            failpoints.reach("C1.after")
+
+    async def attempt(self, act: Callable[[Tx], Awaitable[T]], *, point: str = "", tries: int = 5) -> T:
+        """What `act` returns in a transaction of its own, run again where the database gave up on it.
+
+        That is a deadlock (SQLSTATE 40P01) or a serialization failure (40001): nothing was committed
+        then. Any other fault is raised at once, and so is that one at the last try.
+        """
+        for left in reversed(range(tries)):
+            try:
+                async with self.transaction(point=point) as tx:
+                    return await act(tx)
+            except DBAPIError as error:
+                if not left or _sqlstate(error) not in GAVE_UP:
+                    raise
+                await asyncio.sleep(0.01 * (1 + secrets.randbelow(5)) * (tries - left))
+        raise AssertionError
 
     async def close(self) -> None:
         """Give back every connection."""
@@ -146,6 +179,24 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 def _begin_sqlite(connection: Any) -> None:
     read_only = connection.get_execution_options().get("read_only")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+async def _commit(begun: AsyncTransaction) -> None:
+    try:
+        await begun.commit()
+    except (DBAPIError, OSError) as error:
+        if isinstance(error, DBAPIError) and not (
+            error.connection_invalidated or _sqlstate(error).startswith(CONNECTION_LOST)
+        ):
+            raise
+        raise Unavailable(
+            "The connection to the database was lost at the last moment: this may have been kept or not. "
+            "Look before you do it again."
+        ) from error
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 async def _database_clock(connection: AsyncConnection) -> datetime:

@@ -87,7 +87,7 @@ async def _send(written: Mapping[str, Any], *, wait: bool, as_json: bool) -> Non
             topics=written["topics"],
             reply_by=reply_by.replace(tzinfo=service.settings.zone) if reply_by else None,
         )
-        async with service.db.transaction() as tx:
+        async with service.db.transaction(point="C0") as tx:
             team_id = await teams.find(tx, team)
             if team_id is None:
                 raise NotFound(f"There is no team {team!r}.")

@@ -4,16 +4,17 @@ Both are short transactions without network. A row is claimed under a lease and 
 comes later with an older fence changes nothing. Called by `notifier.worker`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, exists, insert, or_, select, tuple_, update
+from sqlalchemy import Row, and_, insert, or_, select, tuple_, update
 
 from notifier.db import Tx
-from notifier.delivery.permit import Facts, Permit, decide
+from notifier.delivery.facts import facts_in, facts_of, standing_holds
+from notifier.delivery.permit import Permit, decide
 from notifier.delivery.record import follow_digests, note_events
 from notifier.models import (
     IS_PENDING,
@@ -24,13 +25,9 @@ from notifier.models import (
     HoldScope,
     Lane,
     Message,
-    MessageArea,
     MessageState,
-    MessageTopic,
-    Notice,
 )
 from subscribers.contact_points import ADDRESS
-from subscribers.models import ContactPoint, Subscriber, Subscription, Suppression, SuppressionScope
 
 LEASES = {Lane.URGENT: timedelta(seconds=10)}
 BULK_LEASE = timedelta(seconds=60)
@@ -115,11 +112,11 @@ async def mark(
     whose owner has not opted out, and whose time has not passed. Contact points are read FOR SHARE:
     an opt-out that has committed is seen, one that has not waits until these attempts are on record.
     """
-    rows = (await tx.execute(_facts_of([c.id for c in claimed]))).all()
+    rows = (await tx.execute(facts_of([c.id for c in claimed]))).all()
     fences = {c.id: c.fence for c in claimed}
-    held = await _holds(tx)
+    held = await standing_holds(tx)
     permits = {
-        row.id: decide(_facts(row, tx.now, held))
+        row.id: decide(facts_in(row, tx.now, held))
         for row in rows
         if row.state == DeliveryState.LEASED and row.fence == fences[row.id]
     }
@@ -141,78 +138,6 @@ async def release(tx: Tx, owner: str) -> int:
         .values(state=DeliveryState.PENDING, lease_until=None, owner=None)
     )
     return given.rowcount
-
-
-def _facts_of(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
-    no_topics = ~exists().where(MessageTopic.message_id == Delivery.message_id).correlate(Delivery)
-    wanted_topic = (
-        exists()
-        .where(
-            MessageTopic.message_id == Delivery.message_id,
-            MessageTopic.topic_slug == Subscription.topic_slug,
-        )
-        .correlate(Delivery, Subscription)
-    )
-    still_subscribed = exists().where(
-        Subscription.subscriber_id == ContactPoint.subscriber_id,
-        Subscription.ended_at.is_(None),
-        MessageArea.message_id == Delivery.message_id,
-        MessageArea.area_code == Subscription.area_code,
-        or_(no_topics, wanted_topic),
-    )
-    suppressed = exists().where(
-        Suppression.medium == ContactPoint.medium,
-        Suppression.address_hash == ContactPoint.address_hash,
-        Suppression.scope.in_([SuppressionScope.ALL, SuppressionScope.MEDIUM]),
-    )
-    return (
-        select(
-            Delivery,
-            ContactPoint.medium,
-            ContactPoint.address_sealed,
-            ContactPoint.state.label("contact_state"),
-            ContactPoint.stopped_at,
-            ContactPoint.subscriber_id,
-            Subscriber.link_version,
-            Message.state.label("message_state"),
-            Message.send_at,
-            Message.team_id,
-            Notice.kind.label("notice_kind"),
-            Notice.created_at.label("asked_at"),
-            still_subscribed.label("still_subscribed"),
-            suppressed.label("suppressed"),
-        )
-        .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
-        .outerjoin(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
-        .outerjoin(Message, Message.id == Delivery.message_id)
-        .outerjoin(Notice, Notice.id == Delivery.notice_id)
-        .where(Delivery.id.in_(list(ids)))
-        .order_by(Delivery.id)
-        .with_for_update(read=True, of=ContactPoint)
-    )
-
-
-async def _holds(tx: Tx) -> frozenset[tuple[str, str]]:
-    rows = await tx.execute(select(Hold.scope, Hold.key))
-    return frozenset((row.scope, row.key) for row in rows)
-
-
-def _facts(row: Row[Any], now: datetime, held: frozenset[tuple[str, str]]) -> Facts:
-    places = {(HoldScope.SYSTEM, ""), (HoldScope.CHANNEL, row.channel), (HoldScope.TEAM, str(row.team_id))}
-    return Facts(
-        now=now,
-        expires_at=row.expires_at,
-        is_held=bool(held & places),
-        message_state=MessageState(row.message_state) if row.message_state else None,
-        send_at=row.send_at,
-        notice_kind=row.notice_kind,
-        asked_at=row.asked_at,
-        is_person=row.subscriber_id is not None,
-        contact_state=row.contact_state,
-        stopped_at=row.stopped_at,
-        still_subscribed=bool(row.still_subscribed),
-        suppressed=bool(row.suppressed),
-    )
 
 
 async def _turn_away(tx: Tx, permits: dict[int, Permit]) -> None:

@@ -45,7 +45,7 @@ async def channel_hook(request: web.Request) -> web.Response:
     except BadHook as error:
         await _quarantine(request, name, call.body, str(error))
         return _reply(channel.answer())
-    async with database(request).transaction() as tx:
+    async with database(request).transaction(point="C7") as tx:
         for event in events:
             await _keep(tx, name, event)
     return _reply(channel.answer())
@@ -57,7 +57,7 @@ async def raw_mail(request: web.Request) -> web.Response:
     if not is_signed(request.headers.getall(SIGNATURE, []), body, settings(request), now=time.time()):
         log.warning("hook_refused", channel="email")
         raise web.HTTPForbidden
-    async with database(request).transaction() as tx:
+    async with database(request).transaction(point="C7") as tx:
         await receive.store(tx, receive.MAIL, receive.mail_event(body))
     return web.Response(status=202)
 

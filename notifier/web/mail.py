@@ -66,7 +66,7 @@ class Handler:
         sender = (envelope.mail_from or "").removeprefix("<>")  # how aiosmtpd spells the null return path
         event = receive.mail_event(content, mail_from=sender, recipients=[*envelope.rcpt_tos])
         try:
-            async with self._service.db.transaction() as tx:
+            async with self._service.db.transaction(point="C7") as tx:
                 kept = await receive.store(tx, receive.MAIL, event)
         except Exception as error:  # an edge: whatever it was, each recipient is to be offered again
             log.warning("mail_not_stored", error=type(error).__name__)

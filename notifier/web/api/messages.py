@@ -265,7 +265,9 @@ OPERATIONS = (
         answer=MessageAnswer,
         problems=(404,),
     ),
-    Operation(path="/messages/{id}/approve", summary="Approve and send it", handler=approve, **_POST),
+    Operation(
+        path="/messages/{id}/approve", summary="Approve and send it", handler=approve, point="C0", **_POST
+    ),
     Operation(
         path="/messages/{id}/pause",
         summary="Pause it",

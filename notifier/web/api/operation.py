@@ -92,7 +92,10 @@ Handler = Callable[[Tx, Any], Awaitable[BaseModel]]
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One line of the route table. scope: None where no token is needed. path: below /api/v1."""
+    """One line of the route table. scope: None where no token is needed. path: below /api/v1.
+
+    point: the ledger's commit point its transaction is, if it is one.
+    """
 
     method: str
     path: str
@@ -104,6 +107,7 @@ class Operation:
     query: type[BaseModel] = Nothing
     body: type[BaseModel] = Nothing
     problems: Sequence[int] = field(default=())
+    point: str = ""
 
     @property
     def writes(self) -> bool:
@@ -151,7 +155,7 @@ async def _serve(request: web.Request, operation: Operation) -> web.Response:
     )
     key = _key(request) if operation.writes else None
     try:
-        async with database(request).transaction(read_only=not operation.writes) as tx:
+        async with database(request).transaction(read_only=not operation.writes, point=operation.point) as tx:
             if key is None:
                 found = await _answer(tx, operation, call)
             else:

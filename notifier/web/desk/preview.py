@@ -79,7 +79,7 @@ async def press(request: web.Request, reader: Reader) -> web.Response:
     sent = await fields(request)
     message = id_in(request)
     try:
-        async with database(request).transaction() as tx:
+        async with database(request).transaction(point="C0") as tx:
             written = await overview.get(tx, message, reader.teams(), hold=True)
             reader.require(Act.PUBLISH, written.team_id)
             if written.state is MessageState.DRAFT:

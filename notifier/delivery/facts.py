@@ -1,0 +1,99 @@
+"""What is known of leased rows at the mark: read in one statement, handed to `permit` as plain values.
+
+A new rule adds its column here, its field to `permit.Facts`, and its decision to `permit.decide`.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, exists, or_, select
+
+from notifier.db import Tx
+from notifier.delivery.permit import Facts
+from notifier.models import (
+    Delivery,
+    Hold,
+    HoldScope,
+    Message,
+    MessageArea,
+    MessageState,
+    MessageTopic,
+    Notice,
+)
+from subscribers.models import ContactPoint, Subscriber, Subscription, Suppression, SuppressionScope
+
+
+def facts_of(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
+    """The rows with everything the decision looks at, contact points held against a change meanwhile."""
+    no_topics = ~exists().where(MessageTopic.message_id == Delivery.message_id).correlate(Delivery)
+    wanted_topic = (
+        exists()
+        .where(
+            MessageTopic.message_id == Delivery.message_id,
+            MessageTopic.topic_slug == Subscription.topic_slug,
+        )
+        .correlate(Delivery, Subscription)
+    )
+    still_subscribed = exists().where(
+        Subscription.subscriber_id == ContactPoint.subscriber_id,
+        Subscription.ended_at.is_(None),
+        MessageArea.message_id == Delivery.message_id,
+        MessageArea.area_code == Subscription.area_code,
+        or_(no_topics, wanted_topic),
+    )
+    suppressed = exists().where(
+        Suppression.medium == ContactPoint.medium,
+        Suppression.address_hash == ContactPoint.address_hash,
+        Suppression.scope.in_([SuppressionScope.ALL, SuppressionScope.MEDIUM]),
+    )
+    return (
+        select(
+            Delivery,
+            ContactPoint.medium,
+            ContactPoint.address_sealed,
+            ContactPoint.state.label("contact_state"),
+            ContactPoint.stopped_at,
+            ContactPoint.subscriber_id,
+            Subscriber.link_version,
+            Message.state.label("message_state"),
+            Message.send_at,
+            Message.team_id,
+            Notice.kind.label("notice_kind"),
+            Notice.created_at.label("asked_at"),
+            still_subscribed.label("still_subscribed"),
+            suppressed.label("suppressed"),
+        )
+        .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
+        .outerjoin(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
+        .outerjoin(Message, Message.id == Delivery.message_id)
+        .outerjoin(Notice, Notice.id == Delivery.notice_id)
+        .where(Delivery.id.in_(list(ids)))
+        .order_by(Delivery.id)
+        .with_for_update(read=True, of=ContactPoint)
+    )
+
+
+async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
+    """(scope, key) of every hold that stands."""
+    rows = await tx.execute(select(Hold.scope, Hold.key))
+    return frozenset((row.scope, row.key) for row in rows)
+
+
+def facts_in(row: Row[Any], now: datetime, held: frozenset[tuple[str, str]]) -> Facts:
+    """A row of `facts_of` as plain values. Pure."""
+    places = {(HoldScope.SYSTEM, ""), (HoldScope.CHANNEL, row.channel), (HoldScope.TEAM, str(row.team_id))}
+    return Facts(
+        now=now,
+        expires_at=row.expires_at,
+        is_held=bool(held & places),
+        message_state=MessageState(row.message_state) if row.message_state else None,
+        send_at=row.send_at,
+        notice_kind=row.notice_kind,
+        asked_at=row.asked_at,
+        is_person=row.subscriber_id is not None,
+        contact_state=row.contact_state,
+        stopped_at=row.stopped_at,
+        still_subscribed=bool(row.still_subscribed),
+        suppressed=bool(row.suppressed),
+    )
