@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -33,6 +33,25 @@ def throttled(seconds: int) -> Answer:
     return error(20429, 429, Retry_After=str(seconds))
 
 
+REVOKED = error(20003, 401)
+SUSPENDED = error(30002, 403)
+NO_CREDIT = error(20005, 403)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How the stand-in tells what became of a text: which words, in which order, how often each, how late.
+
+    first: before the text's own answer, so that we cannot have settled. held: not until `tell_held`.
+    """
+
+    words: Sequence[str] = ("sent", "delivered")
+    times: int = 1
+    after_seconds: float = 0.0
+    first: bool = False
+    held: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class AcceptedText:
     """One text that was taken."""
@@ -50,8 +69,8 @@ class AcceptedText:
 class FakeTwilio(FakeWeb):
     """`async with FakeTwilio() as twilio:`; scripts go by the number texted.
 
-    calls_back: after accepting, tell the callback address "sent" and "delivered". hooks_url: origin to which
-    calls are really made, where the public address in their signature is not reachable from here.
+    calls_back: after accepting, whatever the answer, tell the callback address what `telling` says. hooks_url: origin
+    to which calls are really made, where the public address in their signature is not reachable from here.
     """
 
     def __init__(
@@ -68,8 +87,10 @@ class FakeTwilio(FakeWeb):
         super().__init__(host=host, port=port)
         self.account_sid, self.auth_token = account_sid, auth_token
         self.accepted: Ledger[AcceptedText] = Ledger(log)
+        self.telling = Telling()
+        self._held: list[AcceptedText] = []
         self._calls_back, self._hooks_url = calls_back, hooks_url
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[list[int]]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         texts = "/2010-04-01/Accounts/{account}/Messages.json"
@@ -92,7 +113,7 @@ class FakeTwilio(FakeWeb):
             return _reply(error(20003, 401))
         form = {name: str(value) for name, value in (await request.post()).items()}
         to = form.get("To", "")
-        answer = self.scripted(to)
+        answer = self.scripted(to, "send")
         if isinstance(answer, Answer):
             return _reply(answer)
         if answer in (Trouble.HANG, Trouble.FAIL_AS_HTML):
@@ -102,12 +123,10 @@ class FakeTwilio(FakeWeb):
         if not form.get("Body"):
             return _reply(error(21602))
         text = self._keep(form)
+        if self._calls_back and text.callback:
+            await self._begin_telling(text)
         if answer is not None:
             return await trouble(answer, request)
-        if self._calls_back and text.callback:
-            call = asyncio.create_task(self._call_back(text))
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
         return web.json_response(self._row(text), status=201)
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -201,12 +220,33 @@ class FakeTwilio(FakeWeb):
         real = urlsplit(self._hooks_url)
         return urlunsplit(urlsplit(url)._replace(scheme=real.scheme, netloc=real.netloc))
 
-    async def _call_back(self, text: AcceptedText) -> None:
-        for status in ("sent", "delivered"):
-            try:
-                await self.post_status(text, status)
-            except (aiohttp.ClientError, TimeoutError, OSError):
-                return
+    async def tell_held(self) -> list[int]:
+        """Tell everything that was held back; what came back for each call."""
+        held, self._held = self._held, []
+        return [status for text in held for status in await self._call_back(text)]
+
+    async def _begin_telling(self, text: AcceptedText) -> None:
+        if self.telling.held:
+            self._held.append(text)
+        elif self.telling.first:
+            await self._call_back(text)
+        else:
+            call = asyncio.create_task(self._call_back(text))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+
+    async def _call_back(self, text: AcceptedText) -> list[int]:
+        telling = self.telling
+        if telling.after_seconds:
+            await asyncio.sleep(telling.after_seconds)
+        statuses = []
+        for word in telling.words:
+            for _ in range(telling.times):
+                try:
+                    statuses.append(await self.post_status(text, word))
+                except (aiohttp.ClientError, TimeoutError, OSError):
+                    return statuses
+        return statuses
 
     async def _control_incoming(self, request: web.Request) -> web.Response:
         """`{"url", "from", "to", "body"}`: pass that text on, for checks in another process."""

@@ -1,6 +1,8 @@
 """What the stand-ins for web interfaces share: a listener on a free port, and scripted answers."""
 
 import asyncio
+import random
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,12 +31,29 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Called:
+    """One call that a script could have answered: about what, and when (monotonic seconds)."""
+
+    key: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    answer: Answer | Trouble
+    share: float
+    dice: random.Random
+
+
 class FakeWeb:
-    """A web server of one stand-in. Subclasses add routes."""
+    """A web server of one stand-in. Subclasses add routes. `calls`: every call it had, answered or not."""
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host, self.port = host, port
+        self.calls: list[Called] = []
         self._scripts: dict[str, deque[Answer | Trouble]] = {}
+        self._standing: dict[str, _Standing] = {}
         self._runner: web.AppRunner | None = None
 
     @property
@@ -45,10 +64,26 @@ class FakeWeb:
         """The next calls about `key` get these; then it accepts. "" is any key."""
         self._scripts.setdefault(key, deque()).extend(answers)
 
-    def scripted(self, key: str) -> Answer | Trouble | None:
-        for name in (key, ""):
+    def always(self, key: str, answer: Answer | Trouble | None, *, share: float = 1.0, seed: int = 0) -> None:
+        """Calls about `key` get this after the scripts, until None says it is over. "" is any key.
+
+        share: the part of the calls that get it, drawn by the seed, so that a run can be repeated.
+        """
+        self._standing.pop(key, None)
+        if answer is not None:
+            self._standing[key] = _Standing(answer=answer, share=share, dice=random.Random(seed))  # noqa: S311
+
+    def scripted(self, key: str, kind: str = "") -> Answer | Trouble | None:
+        """What was asked for about a key, else about all calls of its kind ("send"), else about any."""
+        self.calls.append(Called(key=key, at=time.monotonic()))
+        names = (key, kind, "")
+        for name in names:
             if self._scripts.get(name):
                 return self._scripts[name].popleft()
+        for name in names:
+            standing = self._standing.get(name)
+            if standing is not None:
+                return standing.answer if standing.dice.random() < standing.share else None
         return None
 
     def routes(self) -> list[web.RouteDef]:

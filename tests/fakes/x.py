@@ -26,6 +26,13 @@ def throttled(seconds: int) -> Answer:
     return Answer(status=429, body={"title": "Too Many Requests"}, headers={"x-rate-limit-reset": reset})
 
 
+LOCKED = forbidden("To protect our users, this account is temporarily locked. Please log in to unlock it.")
+SUSPENDED = forbidden("Your account is suspended and is not permitted to access this feature.")
+UNAUTHORISED = problem(401, "Unauthorized")
+NO_CREDIT = problem(402, "CreditsDepleted")
+DUPLICATE = forbidden("You are not allowed to create a Tweet with duplicate content.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AcceptedPost:
     """One post that was taken."""
@@ -52,13 +59,13 @@ class FakeX(FakeWeb):
         if not request.headers.get("Authorization", "").startswith("OAuth "):
             return _reply(problem(401, "Unauthorized"))
         text = str((await request.json())["text"])
-        answer = self.scripted("")
+        answer = self.scripted("send")
         if isinstance(answer, Answer):
             return _reply(answer)
         if answer in (Trouble.HANG, Trouble.FAIL_AS_HTML):
             return await trouble(answer, request)
         if any(post.text == text for post in self.accepted):
-            return _reply(forbidden("You are not allowed to create a Tweet with duplicate content."))
+            return _reply(DUPLICATE)
         post = AcceptedPost(id=str(1000 + len(self.accepted)), text=text)
         self.accepted.add(post, {"id": post.id, "text": text})
         if answer is not None:
