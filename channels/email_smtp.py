@@ -1,14 +1,13 @@
 """Email through any SMTP server.
 
-One recipient a transaction, over kept connections. `mail`, `rcpt` and `data` are said one by one, because what a
-break means depends on where it comes: before the text is handed over nothing was sent, after it nobody knows.
-Sources: RFC 5321 (replies), 3463 (status codes), 1047 (the final dot's window).
+One recipient a transaction, over kept connections (`smtp_pool`, `smtp_pipeline`): before the text is handed over a
+break means that nothing was sent, after it nobody knows. What replies mean is in `smtp_replies`.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Self
 
 import aiosmtplib
@@ -19,7 +18,6 @@ from channels.base import (
     Capabilities,
     Content,
     Estimate,
-    Failed,
     Idempotency,
     Medium,
     Outcome,
@@ -27,53 +25,25 @@ from channels.base import (
     Prepared,
     Refusal,
     Refused,
-    Throttled,
-    Unknown,
     Variable,
     filled,
 )
 from channels.errors import BadAddress, NotConfigured
 from channels.mime import compile_mail, envelope
 from channels.one_medium import OneMedium
+from channels.smtp_pipeline import Broken, Ended, Reply, Stage
 from channels.smtp_pool import Connection, Pool, Server
+from channels.smtp_replies import connection_failed, outcome
 
-WAIT_SECONDS = 60.0  # after a 421 or a rate limit that names no time
+CONNECTIONS = 16
+MOST_CONNECTIONS = 256
 
-_STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
-_QUEUED = re.compile(r"queued as ([\w.-]{1,60})", re.IGNORECASE)
-_WITH_ADDRESS = re.compile(r"\S*@\S*")
 _OUR_ID = re.compile(r"<?d\.([a-z2-7.]{1,120})@", re.IGNORECASE)
-
-
-class Stage(StrEnum):
-    """Where in a transaction a reply came."""
-
-    SENDER = "MAIL"
-    RECIPIENT = "RCPT"
-    TEXT = "DATA"
-
-
-# What a permanent reply means, by its status (first match), else by its number, at each stage.
-_BY_STATUS = (
-    ("5.1.7", Refusal.NOT_ALLOWED),  # the sender's address is bad
-    ("5.1.8", Refusal.NOT_ALLOWED),
-    ("5.1.", Refusal.BAD_ADDRESS),
-    ("5.2.1", Refusal.BAD_ADDRESS),  # the mailbox is closed
-    ("5.7.8", Refusal.NOT_ALLOWED),  # our credentials
-    ("5.7.9", Refusal.NOT_ALLOWED),
-    ("5.7.", Refusal.CONTENT),
-)
-_BY_NUMBER = {
-    Stage.SENDER: {552: Refusal.CONTENT},
-    Stage.RECIPIENT: dict.fromkeys((521, 550, 551, 553, 556), Refusal.BAD_ADDRESS),
-    Stage.TEXT: {550: Refusal.CONTENT},
-}
-_CREDENTIALS = (530, 534, 535, 538)
-_OTHERWISE = {
-    Stage.SENDER: Refusal.NOT_ALLOWED,
-    Stage.RECIPIENT: Refusal.CONTENT,
-    Stage.TEXT: Refusal.CONTENT,
-}
+# Already in its one spelling: such an address needs no second reading, which takes longer than sending it.
+_ATOM, _LABEL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+", r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NORMAL = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+([a-z]{{2,63}})")
+# What may stand between the angle brackets of MAIL: one word of visible ASCII that does not close them.
+_PATH = re.compile(r"[!-;=?-~]{1,254}")
 
 
 def message_id(delivery: str, domain: str) -> str:
@@ -113,6 +83,11 @@ class EmailSmtp(OneMedium):
             name="NOTIFIER_MAIL_FROM",
             meaning="Address all mail is sent from; default: notices@ the mail domain",
         ),
+        Variable(
+            name="NOTIFIER_SMTP_CONNECTIONS",
+            meaning=f"Connections kept to the mail server by each process, 1 to {MOST_CONNECTIONS}",
+            default=str(CONNECTIONS),
+        ),
     )
 
     def __init__(
@@ -121,15 +96,16 @@ class EmailSmtp(OneMedium):
         domain: str,
         *,
         mail_from: str = "",
-        connections: int = 8,
+        connections: int = CONNECTIONS,
         recycle_after: int = 100,
         connect_seconds: float = 30,
         command_seconds: float = 60,
         final_seconds: float = 600,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """command_seconds: for all before the text, a new connection included. final_seconds: for the answer to it."""
         self._domain, self._mail_from = domain, mail_from or f"notices@{domain}"
-        self._final_seconds, self._now = final_seconds, now
+        self._command_seconds, self._now = command_seconds, now
         self._pool = Pool(
             server,
             domain,
@@ -137,6 +113,7 @@ class EmailSmtp(OneMedium):
             recycle_after=recycle_after,
             connect_seconds=connect_seconds,
             command_seconds=command_seconds,
+            final_seconds=final_seconds,
         )
 
     @classmethod
@@ -147,9 +124,15 @@ class EmailSmtp(OneMedium):
         if not domain:
             raise NotConfigured(cls.name, "NOTIFIER_MAIL_DOMAIN")
         try:
-            return cls(Server.of(url), domain.lower(), mail_from=env.get("NOTIFIER_MAIL_FROM", ""))
+            server = Server.of(url)
         except ValueError as error:
             raise NotConfigured(cls.name, "NOTIFIER_SMTP_URL", str(error)) from error
+        connections = _whole(env.get("NOTIFIER_SMTP_CONNECTIONS") or str(CONNECTIONS))
+        if not 1 <= connections <= MOST_CONNECTIONS:
+            why = f"must be a whole number from 1 to {MOST_CONNECTIONS}"
+            raise NotConfigured(cls.name, "NOTIFIER_SMTP_CONNECTIONS", why)
+        mail_from = env.get("NOTIFIER_MAIL_FROM", "")
+        return cls(server, domain.lower(), mail_from=mail_from, connections=connections)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -164,12 +147,14 @@ class EmailSmtp(OneMedium):
     async def send(self, message: Outgoing) -> Outcome:
         """Message-ID comes from the delivery's token, the envelope sender from `return_path`."""
         sender = message.sender or self._mail_from
+        path = message.return_path or sender
+        own_id = message_id(message.delivery, self._domain)
         try:
-            addresses.email(message.to)
+            to = _one_spelling(message.to)
             own = envelope(
                 sender=sender,
-                to=message.to,
-                message_id=message_id(message.delivery, self._domain),
+                to=to,
+                message_id=own_id,
                 at=self._now(),
                 reply_to=message.reply_to,
                 headers=message.headers,
@@ -178,117 +163,56 @@ class EmailSmtp(OneMedium):
             return Refused(why=Refusal.BAD_ADDRESS, reason=str(error))
         except ValueError as error:
             return Refused(why=Refusal.CONTENT, reason=str(error))
+        if not _PATH.fullmatch(path):
+            return Refused(why=Refusal.CONTENT, reason="the return path is no address")
         copy = filled(message, own)
         if isinstance(copy, Refused):
             return copy
-        outcome = await self._attempt(message.return_path or sender, message.to, copy, urgent=message.urgent)
-        if isinstance(outcome, Accepted) and not outcome.provider_id:
-            return Accepted(provider_id=message_id(message.delivery, self._domain))
-        return outcome
+        came = await self._attempt(path, to, copy, urgent=message.urgent)
+        return Accepted(provider_id=own_id) if came == Accepted(provider_id="") else came
 
     # --- One transaction ------------------------------------------------------------------
 
     async def _attempt(self, sender: str, to: str, copy: bytes, *, urgent: bool) -> Outcome:
-        """One transaction; over a new connection if a kept one turns out to have gone quiet before the text."""
+        """One transaction; over a new connection if a kept one turns out to have been closed before the text."""
+        async with self._pool.place(urgent=urgent):
+            until = asyncio.get_running_loop().time() + self._command_seconds
+            try:
+                connection = self._pool.kept()
+                if connection is not None:
+                    ended = await self._transact(connection, sender, to, copy, until)
+                    if not _was_closed(ended):
+                        return outcome(ended)
+                connection = await self._pool.open(until=until)
+            except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+                return connection_failed(error)
+            return outcome(await self._transact(connection, sender, to, copy, until))
+
+    async def _transact(
+        self, connection: Connection, sender: str, to: str, copy: bytes, until: float
+    ) -> Ended:
         try:
-            async with self._pool.lent(urgent=urgent) as connection:
-                was_used = connection.is_used
-                outcome = await self._transact(connection, sender, to, copy)
-            if outcome is not None:
-                return outcome
-            if not was_used:
-                return Failed(reason="the connection broke before the text")
-            async with self._pool.lent(fresh=True, urgent=urgent) as connection:
-                again = await self._transact(connection, sender, to, copy)
-            return again or Failed(reason="the connection broke before the text")
-        except aiosmtplib.SMTPAuthenticationError as error:
-            return _sign_in_refused(error)
-        except aiosmtplib.SMTPNotSupported:
-            return Refused(why=Refusal.NOT_ALLOWED, reason="the server offers no TLS or sign-in")
-        except aiosmtplib.SMTPResponseException as error:
-            return _not_now(error.code, error.message) or Failed(
-                reason="greeted with a refusal", code=str(error.code)
-            )
-        except TimeoutError:
-            return Failed(reason="no connection in time")
-        except OSError:
-            return Failed(reason="no connection")
-        except (aiosmtplib.SMTPException, ValueError):
-            return Failed(reason="no agreement with the server on TLS or sign-in")
-
-    async def _transact(self, connection: Connection, sender: str, to: str, copy: bytes) -> Outcome | None:
-        """None: the connection broke while nothing had been handed over."""
-        client, stage = connection.client, Stage.SENDER
-        try:
-            await client.mail(sender)
-            stage = Stage.RECIPIENT
-            await client.rcpt(to)
-        except aiosmtplib.SMTPResponseException as error:
-            if error.code == 421 and connection.is_used:
-                return None
-            connection.is_clean = error.code != 421 and await _reset(client)
-            return _refused(stage, error.code, error.message)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError):
-            return None
-        try:
-            reply = await client.data(copy, timeout=self._final_seconds)
-        except aiosmtplib.SMTPDataError as error:
-            connection.is_clean = error.code != 421
-            return _refused(Stage.TEXT, error.code, error.message)
-        except TimeoutError:
-            return Unknown(reason="no answer to the text in time")
-        except (aiosmtplib.SMTPException, OSError, ValueError):
-            return Unknown(reason="the connection broke after the text was begun")
-        connection.is_clean = True
-        queued = _QUEUED.search(reply.message)
-        return Accepted(provider_id=queued[1] if queued else "")
+            return await connection.pipeline.transact(sender, to, copy, until=until)
+        finally:
+            await self._pool.give_back(connection)
 
 
-async def _reset(client: aiosmtplib.SMTP) -> bool:
-    """Whether the connection is ready for another transaction."""
-    try:
-        await client.rset()
-    except (aiosmtplib.SMTPException, OSError, TimeoutError):
-        return False
-    return True
+def _one_spelling(address: str) -> str:
+    """As `addresses.email`, and at once for what is in its one spelling. BadAddress for any other."""
+    found = _NORMAL.fullmatch(address)
+    if found and found[1] not in addresses.NEVER_MAILED and len(address) <= addresses.LONGEST_EMAIL:
+        return address
+    return addresses.email(address)
 
 
-def _sign_in_refused(error: aiosmtplib.SMTPAuthenticationError) -> Outcome:
-    if 400 <= error.code < 500:
-        return Failed(reason="sign-in failed for now", code=str(error.code))
-    return Refused(why=Refusal.NOT_ALLOWED, reason="the server refused our sign-in", code=str(error.code))
+def _was_closed(ended: Ended) -> bool:
+    """Whether a kept connection had ended before the text, so that it costs no attempt."""
+    match ended:
+        case Broken(handed_over=handed_over, is_late=is_late):
+            return not handed_over and not is_late
+        case Reply(stage=stage, code=code):
+            return code == 421 and stage is not Stage.TEXT
 
 
-def _refused(stage: Stage, number: int, text: str) -> Outcome:
-    """A reply that says no, at a stage of the transaction."""
-    later = _not_now(number, text)
-    if later is not None:
-        return later
-    status = _status(text)
-    reason = f"{stage}: {_without_addresses(text)}"
-    why = next((why for prefix, why in _BY_STATUS if status.startswith(prefix)), None)
-    if number in _CREDENTIALS or "relay" in text.lower():
-        why = Refusal.NOT_ALLOWED
-    why = why or _BY_NUMBER[stage].get(number) or _OTHERWISE[stage]
-    return Refused(why=why, reason=reason, code=f"{number} {status}".strip())
-
-
-def _not_now(number: int, text: str) -> Outcome | None:
-    """A transient reply: too fast, or certainly not taken; none for any other."""
-    if not 400 <= number < 500:
-        return None
-    status = _status(text)
-    code = f"{number} {status}".strip()
-    if number == 421 or status.startswith("4.7."):
-        return Throttled(after_seconds=WAIT_SECONDS, reason=_without_addresses(text), code=code)
-    return Failed(reason=_without_addresses(text), code=code)
-
-
-def _status(text: str) -> str:
-    found = _STATUS.search(text[:200])
-    return found[1] if found else ""
-
-
-def _without_addresses(text: str) -> str:
-    """A server's words, safe to keep: one line, short, no address."""
-    return _WITH_ADDRESS.sub("…", " ".join(text.split()))[:160]
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0

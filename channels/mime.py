@@ -2,7 +2,8 @@
 
 Pure. Called by `email_smtp`. Sources: RFC 5322 (headers), 2045 §6.7 (quoted-printable), 2047 (encoded
 words), 2046 §5.1.4 (alternative), 8058 (one-click unsubscribe). A soft line break stands on each side
-of a value, so no value can make a line longer than 76 octets or end a line of ours.
+of a value, so no value can make a line longer than 76 octets or end a line of ours. No line begins with
+a dot, so none needs stuffing on its way.
 """
 
 import binascii
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from channels.base import Content, Form, Hole, Prepared, cut, without_holes
@@ -25,6 +27,7 @@ _OURS = frozenset(
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 _ATOMS = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*")
 _PLAIN_IN_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_LEADING_DOTS = re.compile(rb"(?m)^\.+")
 _LINE = 76
 
 
@@ -33,8 +36,8 @@ class QuotedHole(Hole):
     """A hole in a quoted-printable part."""
 
     def write(self, value: str) -> bytes:
-        quoted = _quoted(super().write(value))
-        return b"=\r\n" + quoted + b"=\r\n" if quoted else b""
+        quoted = _quoted(super().write(value), goes_on=True)
+        return b"=\r\n" + quoted + b"=\r\n" if quoted else b"=\r\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +86,11 @@ def envelope(
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Values of the channel's own holes. ValueError where one would break a header line."""
-    lines = [
-        header("To", to),
-        header("Date", format_datetime(at.astimezone(UTC))),
-        header("Message-ID", message_id),
-    ]
+    lines = [header("To", to), _date(at.replace(microsecond=0)), header("Message-ID", message_id)]
     if reply_to:
         lines.append(header("Reply-To", reply_to))
     for name, value in (headers or {}).items():
-        if name.lower() in _OURS or name.lower().startswith("content-"):
-            raise ValueError(f"{name} is written by the channel")
+        _refuse_ours(name)
         lines.append(header(name, value))
     return {FROM: _one_line(sender), HEAD: "".join(lines)}
 
@@ -101,8 +99,10 @@ def header(name: str, value: str) -> str:
     """One folded ASCII header. ValueError for line breaks, control characters, other letters, overlong words."""
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("not a header name")
+    if len(name) + 2 + len(_one_line(value)) <= _LINE:
+        return f"{name}: {value}\r\n"
     lines = [f"{name}:"]
-    for word in _one_line(value).split(" "):
+    for word in value.split(" "):
         if len(lines[-1]) + 1 + len(word) > _LINE and len(lines[-1]) > len(name) + 1:
             lines.append("")
         lines[-1] += f" {word}"
@@ -113,6 +113,18 @@ def header(name: str, value: str) -> str:
 
 
 # --- Header lines -------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4)
+def _date(at: datetime) -> str:
+    """Asked for thousands of times a second, about one second."""
+    return header("Date", format_datetime(at.astimezone(UTC)))
+
+
+@lru_cache(maxsize=64)
+def _refuse_ours(name: str) -> None:
+    if name.lower() in _OURS or name.lower().startswith("content-"):
+        raise ValueError(f"{name} is written by the channel")
 
 
 def _one_line(value: str) -> str:
@@ -199,13 +211,27 @@ def _part(kind: str, text: str) -> Iterator[bytes | Hole]:
     """One part with its headers, ending in a line break of the part's own."""
     yield f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n".encode()
     form = Form.HTML if kind == "html" else Form.TEXT
-    for piece in cut(text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", ""), form):
-        yield _quoted(piece) if isinstance(piece, bytes) else QuotedHole(name=piece.name, form=piece.form)
+    pieces = cut(text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", ""), form)
+    for number, piece in enumerate(pieces, 1):
+        if isinstance(piece, bytes):
+            yield _quoted(piece, goes_on=number < len(pieces))
+        else:
+            yield QuotedHole(name=piece.name, form=piece.form)
     yield b"\r\n"
 
 
-def _quoted(text: bytes) -> bytes:
-    return binascii.b2a_qp(text, istext=True).replace(b"\n", b"\r\n")
+def _quoted(text: bytes, *, goes_on: bool = False) -> bytes:
+    """Quoted-printable. goes_on: a soft line break follows, for which the last line must have room.
+
+    A line's leading dots each go on a line of their own, so that none gets too long.
+    """
+    if goes_on:
+        quoted = binascii.b2a_qp(text + b"x", istext=True)[:-1].replace(b"\n", b"\r\n")
+    else:
+        quoted = binascii.b2a_qp(text, istext=True).replace(b"\n", b"\r\n")
+    if quoted.startswith(b".") or b"\n." in quoted:
+        return _LEADING_DOTS.sub(lambda dots: b"=2E=\r\n" * len(dots[0]), quoted)
+    return quoted
 
 
 def _joined(pieces: Iterable[bytes | Hole]) -> Iterator[bytes | Hole]:

@@ -1,17 +1,20 @@
 """Kept connections to one SMTP server, for `email_smtp`.
 
-aiosmtplib connects, negotiates TLS and authenticates; a connection is lent to one transaction at a time,
-kept while that ends cleanly, and dropped after anything odd, so that no reply is ever read for another's.
+aiosmtplib connects, negotiates TLS and authenticates; a connection carries one transaction at a time, is kept
+while that ends cleanly, and dropped after anything odd, so that no reply is ever read for another's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
+
+from channels.smtp_pipeline import Pipeline
+from channels.smtp_replies import NoSignIn, NoTls
 
 
 class StartTls(StrEnum):
@@ -24,7 +27,10 @@ class StartTls(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Where to send mail, from `smtp://user:pass@host:port?starttls=…` or `smtps://…`."""
+    """Where to send mail, from `smtp://user:pass@host:port?starttls=…` or `smtps://…`.
+
+    trust: whose certificates are believed; by default those the machine believes.
+    """
 
     host: str
     port: int
@@ -32,6 +38,7 @@ class Server:
     starttls: StartTls = StartTls.AUTO
     username: str = ""
     password: str = field(default="", repr=False)
+    trust: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, url: str) -> "Server":
@@ -56,19 +63,10 @@ class Server:
             password=unquote(parts.password or ""),
         )
 
-    def client(self, local_name: str, timeout: float) -> aiosmtplib.SMTP:
-        """A client that is not connected yet."""
-        wants = {StartTls.NEVER: False, StartTls.ALWAYS: True, StartTls.AUTO: True if self.username else None}
-        return aiosmtplib.SMTP(
-            hostname=self.host,
-            port=self.port,
-            username=self.username or None,
-            password=self.password or None,
-            local_hostname=local_name,
-            timeout=timeout,
-            use_tls=self.tls,
-            start_tls=False if self.tls else wants[self.starttls],
-        )
+    @property
+    def needs_tls(self) -> bool:
+        """Whether STARTTLS must succeed: it is asked for, or a password would go in the clear."""
+        return self.starttls is StartTls.ALWAYS or (self.starttls is StartTls.AUTO and bool(self.username))
 
 
 RESERVED = 2
@@ -76,11 +74,11 @@ RESERVED = 2
 
 @dataclass(kw_only=True, eq=False)
 class Connection:
-    """One connection. is_clean: the last transaction ended so that another may follow."""
+    """One connection, and how many transactions it has carried."""
 
     client: aiosmtplib.SMTP
+    pipeline: Pipeline
     carried: int = 0
-    is_clean: bool = False
 
     @property
     def is_used(self) -> bool:
@@ -88,7 +86,10 @@ class Connection:
 
 
 class Pool:
-    """At most `size` connections, and two more for what is urgent; each carries at most `recycle_after` messages."""
+    """At most `size` connections, and two more for what is urgent; each carries at most `recycle_after` messages.
+
+    Hold a place (`async with pool.place(...)`) while you have a connection from `take`, and `give_back` each one.
+    """
 
     def __init__(
         self,
@@ -99,54 +100,108 @@ class Pool:
         recycle_after: int,
         connect_seconds: float,
         command_seconds: float,
+        final_seconds: float,
     ) -> None:
-        self._server, self._local_name = server, local_name
+        self._server, self._local_name, self._trust = server, local_name, server.trust
         self._recycle_after = recycle_after
         self._connect_seconds, self._command_seconds = connect_seconds, command_seconds
+        self._final_seconds = final_seconds
         self._free = asyncio.Semaphore(size)
         self._reserved = asyncio.Semaphore(RESERVED)  # an alert never waits behind a bulletin
         self._idle: list[Connection] = []
-        self._closed = False
+        self._is_closed = False
 
-    @asynccontextmanager
-    async def lent(self, *, fresh: bool = False, urgent: bool = False) -> AsyncIterator[Connection]:
-        """A connection for one transaction. Raises what aiosmtplib raises while connecting."""
-        async with self._reserved if urgent and self._free.locked() else self._free:
-            connection = await self._take(fresh=fresh)
-            connection.is_clean = False
-            try:
-                yield connection
-            finally:
-                connection.carried += 1
-                if connection.is_clean and not self._closed and connection.carried < self._recycle_after:
-                    self._idle.append(connection)
-                else:
-                    await self._part(connection)
+    def place(self, *, urgent: bool) -> asyncio.Semaphore:
+        """Room for one connection."""
+        return self._reserved if urgent and self._free.locked() else self._free
 
-    async def close(self) -> None:
-        """Drop what is idle; what is lent is dropped when it comes back."""
-        self._closed = True
+    def kept(self) -> Connection | None:
+        """A connection that is open already."""
         while self._idle:
-            await self._part(self._idle.pop())
-
-    async def _take(self, *, fresh: bool) -> Connection:
-        while self._idle and not fresh:
             connection = self._idle.pop()
-            if connection.client.is_connected:
+            if connection.pipeline.is_ready:
                 return connection
             connection.client.close()
-        client = self._server.client(self._local_name, self._command_seconds)
+        return None
+
+    async def open(self, *, until: float) -> Connection:
+        """A new one, not later than the loop's time `until`. Raises what `smtp_replies.connection_failed` reads."""
+        client = self._client()
+        latest = asyncio.get_running_loop().time() + self._connect_seconds
         try:
-            async with asyncio.timeout(self._connect_seconds):
-                await client.connect()
+            async with asyncio.timeout_at(min(latest, until)):
+                await self._agree(client)
+            pipeline = Pipeline(
+                client,
+                at_once=client.supports_extension("pipelining"),
+                command_seconds=self._command_seconds,
+                final_seconds=self._final_seconds,
+            )
         except BaseException:
             client.close()
             raise
-        return Connection(client=client)
+        return Connection(client=client, pipeline=pipeline)
+
+    async def give_back(self, connection: Connection) -> None:
+        """Keep it for the next, or part with it: politely where a goodbye is sure to be heard."""
+        connection.carried += 1
+        if not connection.pipeline.is_ready:
+            connection.client.close()
+        elif self._is_closed or connection.carried >= self._recycle_after:
+            await self._part(connection)
+        else:
+            self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Drop what is idle; what is in use is dropped when it comes back."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(self._part(connection) for connection in idle))
+
+    def _client(self) -> aiosmtplib.SMTP:
+        """A client that is not connected yet."""
+        return aiosmtplib.SMTP(
+            hostname=self._server.host,
+            port=self._server.port,
+            local_hostname=self._local_name,
+            timeout=self._command_seconds,
+            use_tls=self._server.tls,
+            start_tls=False,  # we ask ourselves, to tell a server without TLS from one that fails at it
+            tls_context=self._trust,
+        )
+
+    async def _agree(self, client: aiosmtplib.SMTP) -> None:
+        """Connect, negotiate TLS, sign in."""
+        server = self._server
+        wants_tls = not server.tls and server.starttls is not StartTls.NEVER
+        if (server.tls or wants_tls) and self._trust is None:
+            # Once for all connections: reading the machine's certificates takes longer than 100 mails.
+            self._trust = client.tls_context = await asyncio.to_thread(ssl.create_default_context)
+        await client.connect()
+        await _greet(client)
+        if wants_tls and client.supports_extension("starttls"):
+            await client.starttls()
+            await _greet(client)
+        elif wants_tls and server.needs_tls:
+            raise NoTls
+        if server.username:
+            if not client.supported_auth_methods:
+                raise NoSignIn
+            await client.login(server.username, server.password)
 
     async def _part(self, connection: Connection) -> None:
-        """Say goodbye where that is sure to be heard, else only hang up."""
-        if connection.is_clean and connection.client.is_connected:
+        connection.pipeline.give_back()
+        if connection.client.is_connected:
             with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 await connection.client.quit(timeout=2)
         connection.client.close()
+
+
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    """EHLO, or HELO to a server that knows no better."""
+    try:
+        await client.ehlo()
+    except aiosmtplib.SMTPHeloError as error:
+        if error.code < 500 or not client.is_connected:
+            raise
+        await client.helo()
