@@ -25,6 +25,7 @@ from channels.base import Accepted, CanLookUp, Outcome
 from notifier.broadcast import digest, plan
 from notifier.delivery.claim import Claimed, Started, claim, mark, release
 from notifier.delivery.content import Contents
+from notifier.delivery.policy import rules_of
 from notifier.delivery.send import send
 from notifier.delivery.settle import Change, decide, record, resolve
 from notifier.delivery.sweep import InDoubt, forget_leases, forgotten, sweep, take_doubtful
@@ -58,6 +59,7 @@ class Worker:
         self.service, self.jobs, self.lanes = service, jobs, lanes
         self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._factor = service.settings.time_factor
+        self._rules = rules_of(service.settings)
         self._contents = Contents(service.settings, service.channels, service.db.keys)
         self._bells = {lane: asyncio.Event() for lane in lanes}
         self._stopping = asyncio.Event()
@@ -149,7 +151,9 @@ class Worker:
         """Mark, send, settle: three acts, no transaction across the network."""
         timeout = self.service.channels[group[0].channel].capabilities.timeout_seconds
         async with self.service.db.transaction() as tx:
-            started = await mark(tx, group, self.owner, timeout_seconds=timeout, factor=self._factor)
+            started = await mark(
+                tx, group, self.owner, timeout_seconds=timeout, factor=self._factor, rules=self._rules
+            )
             words = await self._contents.load(tx, started)
         if not started:
             return

@@ -13,9 +13,9 @@ from uuid import UUID
 from sqlalchemy import Row, and_, insert, or_, select, tuple_, update
 
 from notifier.db import Tx
-from notifier.delivery.facts import facts_in, facts_of, standing_holds
-from notifier.delivery.permit import Permit, decide
-from notifier.delivery.record import follow_digests, note_events
+from notifier.delivery.facts import case_of, facts_of, standing_holds
+from notifier.delivery.permit import judge, turn_away
+from notifier.delivery.policy import NO_RULES, Rules
 from notifier.models import (
     IS_PENDING,
     Attempt,
@@ -32,7 +32,6 @@ from subscribers.contact_points import ADDRESS
 LEASES = {Lane.URGENT: timedelta(seconds=10)}
 BULK_LEASE = timedelta(seconds=60)
 AFTER_TIMEOUT = timedelta(seconds=30)
-HELD_BACK = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,13 @@ async def claim(tx: Tx, lane: Lane, limit: int, owner: str, *, factor: float = 1
 
 
 async def mark(
-    tx: Tx, claimed: Sequence[Claimed], owner: str, *, timeout_seconds: float, factor: float = 1.0
+    tx: Tx,
+    claimed: Sequence[Claimed],
+    owner: str,
+    *,
+    timeout_seconds: float,
+    factor: float = 1.0,
+    rules: Rules = NO_RULES,
 ) -> list[Started]:
     """Write the attempt of every row that may start; the others get the state they deserve.
 
@@ -115,12 +120,13 @@ async def mark(
     rows = (await tx.execute(facts_of([c.id for c in claimed]))).all()
     fences = {c.id: c.fence for c in claimed}
     held = await standing_holds(tx)
-    permits = {
-        row.id: decide(facts_in(row, tx.now, held))
+    cases = {
+        row.id: case_of(row, tx.now, held)
         for row in rows
         if row.state == DeliveryState.LEASED and row.fence == fences[row.id]
     }
-    await _turn_away(tx, permits)
+    permits = await judge(tx, cases, rules)
+    await turn_away(tx, permits)
     going = [(id_, fences[id_]) for id_, permit in permits.items() if permit.starts]
     if not going:
         return []
@@ -138,31 +144,6 @@ async def release(tx: Tx, owner: str) -> int:
         .values(state=DeliveryState.PENDING, lease_until=None, owner=None)
     )
     return given.rowcount
-
-
-async def _turn_away(tx: Tx, permits: dict[int, Permit]) -> None:
-    """Rows that may not start: waiting ones go back, the others end, with the reason on record."""
-    back = [id_ for id_, permit in permits.items() if permit.state is DeliveryState.PENDING]
-    if back:
-        await tx.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(back))
-            .values(state=DeliveryState.PENDING, lease_until=None, owner=None, due_at=tx.now + HELD_BACK)
-        )
-    ended = {
-        id_: permit
-        for id_, permit in permits.items()
-        if not permit.starts and permit.state is not DeliveryState.PENDING
-    }
-    for state, reason in {(permit.state, permit.reason) for permit in ended.values()}:
-        ids = [id_ for id_, permit in ended.items() if (permit.state, permit.reason) == (state, reason)]
-        await tx.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(ids))
-            .values(state=state, reason=reason, lease_until=None, owner=None)
-        )
-        await note_events(tx, ids, state, reason)
-    await follow_digests(tx, list(ended))
 
 
 async def _start(tx: Tx, going: Sequence[tuple[int, int]], owner: str, lease_until: datetime) -> set[int]:

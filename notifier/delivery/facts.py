@@ -1,6 +1,6 @@
 """What is known of leased rows at the mark: read in one statement, handed to `permit` as plain values.
 
-A new rule adds its column here, its field to `permit.Facts`, and its decision to `permit.decide`.
+A new rule adds its column here, its field to `policy.Facts`, and its decision to `policy.decide`.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,14 @@ from typing import Any
 from sqlalchemy import Row, Select, exists, or_, select
 
 from notifier.db import Tx
-from notifier.delivery.permit import Facts
+from notifier.delivery.hours import Hours
+from notifier.delivery.permit import Case
+from notifier.delivery.policy import Facts
 from notifier.models import (
     Delivery,
     Hold,
     HoldScope,
+    Lane,
     Message,
     MessageArea,
     MessageState,
@@ -56,9 +59,14 @@ def facts_of(ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
             ContactPoint.stopped_at,
             ContactPoint.subscriber_id,
             Subscriber.link_version,
+            Subscriber.quiet_from,
+            Subscriber.quiet_until,
+            Subscriber.weekly_limit,
             Message.state.label("message_state"),
             Message.send_at,
             Message.team_id,
+            Message.expires_at.label("useless_at"),
+            Message.override_reason,
             Notice.kind.label("notice_kind"),
             Notice.created_at.label("asked_at"),
             still_subscribed.label("still_subscribed"),
@@ -80,8 +88,12 @@ async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
     return frozenset((row.scope, row.key) for row in rows)
 
 
-def facts_in(row: Row[Any], now: datetime, held: frozenset[tuple[str, str]]) -> Facts:
-    """A row of `facts_of` as plain values. Pure."""
+def case_of(row: Row[Any], now: datetime, held: frozenset[tuple[str, str]]) -> Case:
+    """A row of `facts_of` as plain values, and whose it is. Pure."""
+    return Case(facts=_facts(row, now, held), message=row.message_id, subscriber=row.subscriber_id)
+
+
+def _facts(row: Row[Any], now: datetime, held: frozenset[tuple[str, str]]) -> Facts:
     places = {(HoldScope.SYSTEM, ""), (HoldScope.CHANNEL, row.channel), (HoldScope.TEAM, str(row.team_id))}
     return Facts(
         now=now,
@@ -96,4 +108,10 @@ def facts_in(row: Row[Any], now: datetime, held: frozenset[tuple[str, str]]) -> 
         stopped_at=row.stopped_at,
         still_subscribed=bool(row.still_subscribed),
         suppressed=bool(row.suppressed),
+        lane=Lane(row.lane),
+        medium=row.medium,
+        useless_at=row.useless_at,
+        overrides=row.override_reason is not None,
+        quiet=Hours(start=row.quiet_from, end=row.quiet_until) if row.quiet_from is not None else None,
+        weekly_limit=row.weekly_limit,
     )

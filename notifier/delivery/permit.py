@@ -1,83 +1,204 @@
-"""May this delivery start now? Pure: the last look before an attempt is written (commit point C4)."""
+"""May these deliveries start now? The last look before an attempt is written (commit point C4).
 
-from dataclasses import dataclass
-from datetime import datetime
+`judge` reckons what a person got where a limit could hold them back, and asks `policy` for each row;
+`turn_away` writes what becomes of the rows that may not start, with the reason on record.
+"""
 
-from notifier.models import DeliveryState, MessageState, NoticeKind
-from subscribers.models import ContactPointState
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+
+from notifier.db import Tx
+from notifier.delivery.hours import first_of_day
+from notifier.delivery.policy import (
+    BULK,
+    TEXT,
+    WEEK,
+    Decision,
+    Facts,
+    Got,
+    Rules,
+    Verdict,
+    decide,
+    is_limited,
+)
+from notifier.delivery.record import follow_digests, note_events
+from notifier.models import Delivery, DeliveryEvent, DeliveryState
+from subscribers.models import ContactPoint, Frequency, Subscriber
+
+LATER, DIGEST = "later", "digest"  # kinds of events
+HELD_BACK = timedelta(seconds=30)
+NEWEST = 100  # of a contact point's deliveries, those that are looked at
+WENT = (
+    DeliveryState.STARTED,
+    DeliveryState.IN_DOUBT,
+    DeliveryState.ACCEPTED,
+    DeliveryState.DELIVERED,
+    DeliveryState.COMPLAINED,
+    DeliveryState.UNKNOWN,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What is known of a leased row at the mark. asked_at: when the notice was planned."""
+class Case:
+    """A row at the mark: what is known of it, and whose it is. subscriber: of a person's address."""
 
-    now: datetime
-    expires_at: datetime
-    is_held: bool
-    message_state: MessageState | None
-    send_at: datetime | None
-    notice_kind: str | None
-    asked_at: datetime | None
-    is_person: bool
-    contact_state: str
-    stopped_at: datetime | None
-    still_subscribed: bool
-    suppressed: bool
+    facts: Facts
+    message: UUID | None = None
+    subscriber: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Permit:
-    """The state the row takes, and why."""
+    """The state the row takes, and why. due_at, expires_at: its new ones; digest: the one it joins."""
 
     state: DeliveryState
     reason: str = ""
+    event: str = ""
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    digest: Frequency | None = None
 
     @property
     def starts(self) -> bool:
         return self.state is DeliveryState.STARTED
 
 
-START = Permit(state=DeliveryState.STARTED)
-WAIT = Permit(state=DeliveryState.PENDING, reason="held back")
+@dataclass(frozen=True, kw_only=True)
+class _Sent:
+    message: UUID | None
+    at: datetime
+    is_text: bool
 
 
-def decide(facts: Facts) -> Permit:
-    """Start, wait, or end with a reason. Expiry and opt-outs outweigh everything."""
-    if facts.expires_at <= facts.now:
-        return Permit(state=DeliveryState.EXPIRED, reason="its time had passed")
-    refused = _refused_by_owner(facts)
-    if refused:
-        return Permit(state=DeliveryState.SUPPRESSED, reason=refused)
-    if facts.message_state is MessageState.CANCELLED:
-        return Permit(state=DeliveryState.CANCELLED, reason="the message was cancelled")
-    if facts.is_held or not _is_sending(facts):
-        return WAIT
-    return START
+async def judge(tx: Tx, cases: Mapping[int, Case], rules: Rules) -> dict[int, Permit]:
+    """What each row may do, by delivery id.
 
-
-def _is_sending(facts: Facts) -> bool:
-    if facts.message_state is None:
-        return True
-    if facts.message_state is MessageState.SCHEDULED:
-        return facts.send_at is not None and facts.send_at <= facts.now
-    return facts.message_state is MessageState.SENDING
-
-
-def _refused_by_owner(facts: Facts) -> str:
-    """Why the address's owner would not have this, or nothing.
-
-    A notice answers something its owner did, so only a stop that came after it was planned forbids it:
-    the receipt of a stop still leaves, an answer waiting since before the stop does not. A digest is
-    bulk: it is held to what a message is held to.
+    Only where a limit applies is it counted what the person got. Their rows are held meanwhile, so that two
+    workers cannot each send the last message of a week.
     """
-    stopped = facts.contact_state in (ContactPointState.STOPPED, ContactPointState.BOUNCED)
-    if facts.notice_kind is not None and facts.notice_kind != NoticeKind.DIGEST:
-        later = facts.stopped_at and facts.asked_at and facts.stopped_at > facts.asked_at
-        return "stopped after this was written" if stopped and later else ""
-    if stopped:
-        return "stopped" if facts.contact_state == ContactPointState.STOPPED else "address returns errors"
-    if facts.suppressed:
-        return "on the list of addresses not to write to"
-    if facts.is_person and facts.notice_kind is None and not facts.still_subscribed:
-        return "no longer subscribed to these areas and topics"
-    return ""
+    limited = {case.subscriber for case in cases.values() if is_limited(case.facts, rules)}
+    people = sorted(subscriber for subscriber in limited if subscriber)
+    sent = await _sent_to(tx, people) if people else {}
+    midnight = first_of_day(tx.now.astimezone(rules.zone).date(), rules.zone)
+    permits = {}
+    for id_, case in cases.items():
+        facts = case.facts
+        before = sent.get(case.subscriber) if case.subscriber else None
+        if before is not None:
+            facts = replace(facts, got=_got(before, case.message, midnight))
+        permits[id_] = permit_of(decide(facts, rules))
+        if before is not None and permits[id_].starts:
+            before.append(_Sent(message=case.message, at=tx.now, is_text=facts.medium == TEXT))
+    return permits
+
+
+def permit_of(decision: Decision) -> Permit:
+    """What a decision makes of the row. Pure."""
+    verdict, why = decision.verdict, decision.sentence
+    match verdict:
+        case Verdict.START:
+            return Permit(state=DeliveryState.STARTED)
+        case Verdict.WAIT:
+            return Permit(state=DeliveryState.PENDING, reason=why)
+        case Verdict.LATER:
+            return Permit(state=DeliveryState.PENDING, reason=why, event=LATER, due_at=decision.due_at)
+        case Verdict.DIGEST:
+            return Permit(
+                state=DeliveryState.PENDING,
+                reason=why,
+                event=DIGEST,
+                due_at=decision.due_at,
+                expires_at=decision.expires_at,
+                digest=Frequency.WEEKLY,
+            )
+        case Verdict.SUPPRESSED | Verdict.EXPIRED | Verdict.CANCELLED:
+            return Permit(state=DeliveryState(verdict.value), reason=why, event=verdict.value)
+    assert_never(verdict)
+
+
+async def turn_away(tx: Tx, permits: Mapping[int, Permit]) -> None:
+    """Rows that may not start: waiting ones go back, the others end, with the reason on record.
+
+    A hold is a standing order and leaves no event on each row; a rule that puts a row off leaves one, once.
+    """
+    groups: dict[Permit, list[int]] = {}
+    for id_, permit in permits.items():
+        if not permit.starts:
+            groups.setdefault(permit, []).append(id_)
+    for permit, ids in groups.items():
+        await tx.execute(update(Delivery).where(Delivery.id.in_(ids)).values(**_values(permit, tx.now)))
+        if permit.event:
+            new = await _not_told(tx, ids, permit.reason) if permit.event == LATER else ids
+            await note_events(tx, new, permit.event, permit.reason)
+    await follow_digests(
+        tx, [id_ for permit, ids in groups.items() if permit.state.is_terminal for id_ in ids]
+    )
+
+
+def _values(permit: Permit, now: datetime) -> dict[str, object]:
+    values: dict[str, object] = {"state": permit.state, "lease_until": None, "owner": None}
+    if permit.event:
+        values["reason"] = permit.reason[:200]
+    if permit.state is DeliveryState.PENDING:
+        values["due_at"] = permit.due_at or now + HELD_BACK
+    if permit.digest:
+        values |= {"digest": permit.digest.value, "expires_at": permit.expires_at}
+    return values
+
+
+async def _not_told(tx: Tx, deliveries: Sequence[int], reason: str) -> list[int]:
+    told = await tx.execute(
+        select(DeliveryEvent.delivery_id).where(
+            DeliveryEvent.delivery_id.in_(deliveries),
+            DeliveryEvent.kind == LATER,
+            DeliveryEvent.detail == reason[:200],
+        )
+    )
+    before = set(told.scalars())
+    return [id_ for id_ in deliveries if id_ not in before]
+
+
+async def _sent_to(tx: Tx, people: Sequence[UUID]) -> dict[UUID, list[_Sent]]:
+    """What went to each of them in seven days, alerts, answers and digests' contents apart."""
+    await tx.execute(
+        select(Subscriber.id).where(Subscriber.id.in_(people)).order_by(Subscriber.id).with_for_update()
+    )
+    older = Delivery.__table__.alias("older")
+    oldest = (
+        select(older.c.id)
+        .where(older.c.contact_point_id == ContactPoint.id)
+        .order_by(older.c.id.desc())
+        .offset(NEWEST - 1)
+        .limit(1)
+        .correlate(ContactPoint)
+        .scalar_subquery()
+    )
+    rows = await tx.execute(
+        select(ContactPoint.subscriber_id, ContactPoint.medium, Delivery.message_id, Delivery.due_at)
+        .join(Delivery, Delivery.contact_point_id == ContactPoint.id)
+        .where(
+            ContactPoint.subscriber_id.in_(people),
+            Delivery.id >= func.coalesce(oldest, 0),
+            Delivery.due_at > tx.now - WEEK,
+            Delivery.state.in_(WENT),
+            Delivery.lane.in_(BULK),
+            Delivery.digest.is_(None),
+        )
+    )
+    sent: dict[UUID, list[_Sent]] = {id_: [] for id_ in people}
+    for row in rows:
+        sent[row.subscriber_id].append(
+            _Sent(message=row.message_id, at=row.due_at, is_text=row.medium == TEXT)
+        )
+    return sent
+
+
+def _got(sent: Sequence[_Sent], message: UUID | None, midnight: datetime) -> Got:
+    """One message is one, by however many media; the one in hand is not among the others."""
+    others = {each.message for each in sent if each.message and each.message != message}
+    return Got(messages=len(others), texts=sum(each.is_text and each.at >= midnight for each in sent))
