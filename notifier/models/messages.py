@@ -50,6 +50,7 @@ class Message(Base):
     expires_at: after it the words are of no use, and nothing starts any more.
     corrects_id: goes to exactly those who got that message. doubles_id: approved although that one had the same words.
     canary: of a large message, whether its first deliveries are on their way, went well or did not.
+    canary_seen: how those ended so far, oldest first, `.` for good and `x` for a fault.
     paused_reason: in words, for its author. override_reason: why quiet hours and caps do not hold for it.
     """
 
@@ -76,6 +77,7 @@ class Message(Base):
     corrects_id: Mapped[UUID | None]
     doubles_id: Mapped[UUID | None]
     canary: Mapped[str | None] = mapped_column(String(8))
+    canary_seen: Mapped[str] = mapped_column(String(25), default="", server_default="")
     paused_reason: Mapped[str | None]
     override_reason: Mapped[str | None]
     __table_args__ = (

@@ -21,6 +21,7 @@ COLUMNS: tuple[tuple[str, str, sa.types.TypeEngine[Any], str | None], ...] = (
     ("messages", "corrects_id", sa.Uuid(), None),
     ("messages", "doubles_id", sa.Uuid(), None),
     ("messages", "canary", sa.String(8), None),
+    ("messages", "canary_seen", sa.String(25), ""),
     ("messages", "paused_reason", sa.Text(), None),
     ("messages", "override_reason", sa.Text(), None),
     ("subscribers", "postcode_hash", sa.LargeBinary(32), None),
@@ -38,7 +39,9 @@ def make_index(
     name: str, table: str, columns: Sequence[str], *, where: str = "", unique: bool = False
 ) -> None:
     """An index, partial on both databases where a predicate is given."""
-    only: dict[str, Any] = {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)} if where else {}
+    only: dict[str, Any] = (
+        {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)} if where else {}
+    )
     op.create_index(name, table, list(columns), unique=unique, **only)
 
 
