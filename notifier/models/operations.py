@@ -22,7 +22,8 @@ class WorkerRow(Base):
 
 class BreakerState(StrEnum):
     CLOSED = "closed"
-    OPEN = "open"  # nothing starts but one probe at a time
+    OPEN = "open"  # nothing starts before its wait is over
+    HALF_OPEN = "half_open"  # one probe at a time
     OPERATOR = "operator"  # credentials, credit or suspension: somebody must act
 
 
