@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # the service's own modules are imported by those tests alone
     from notifier.db import Database
     from subscribers.signing import Keys
 
+pytest_plugins = ("tests.faults.plugin",)
+
 Server = TypeVar("Server")
 
 
@@ -126,18 +128,39 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def durable_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def durable_database_url(request: pytest.FixtureRequest, new_durable_database: Callable[[str], str]) -> str:
     """As `database_url`, but what is committed there is on disk, as in production: for fault tests."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'durable.db'}"  # SQLite is durable everywhere
-        _migrate(url)
-        yield url
-        return
-    postgres: Postgres = request.getfixturevalue("durable_postgres")
-    url = postgres.create_database()
+    return new_durable_database(request.param)
+
+
+@pytest.fixture(scope="session")
+def durable_template(durable_postgres: Postgres) -> Iterator[str]:
+    """As `postgres_template`, on the durable server."""
+    url = durable_postgres.create_database()
     _migrate(url)
     yield url
-    postgres.drop_database(url)
+    durable_postgres.drop_database(url)
+
+
+@pytest.fixture
+def new_durable_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Makes one more fresh, migrated, durable database of a kind (`sqlite` or `postgresql`); gives its URL."""
+    made: list[str] = []
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            file = tmp_path / f"durable{len(made)}.db"
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+            made.append(f"sqlite:///{file}")
+            return made[-1]
+        postgres: Postgres = request.getfixturevalue("durable_postgres")
+        made.append(postgres.create_database(template=request.getfixturevalue("durable_template")))
+        return made[-1]
+
+    yield make
+    for url in made:
+        if not url.startswith("sqlite"):
+            request.getfixturevalue("durable_postgres").drop_database(url)
 
 
 @pytest.fixture

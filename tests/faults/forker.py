@@ -1,0 +1,216 @@
+"""Starts `notifier` processes in a few milliseconds: one warm process imports everything once, and forks.
+
+A process start costs 1 to 2 seconds of imports, which a loop of a thousand kills cannot pay. Each child
+is a process of its own, with its own environment, log and connections, and is ended by its own id.
+
+`python -m tests.faults.forker` reads one JSON line for each order and answers with one; `Forker` is its caller.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ENDED_UNSEEN = 127
+
+
+class Forker:
+    """The warm process. `with Forker() as forker:`; its children end with it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.forker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def __enter__(self) -> "Forker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(30)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+
+    def fork(self, settings: Mapping[str, str], command: list[str], log: Path) -> int:
+        """Start `notifier COMMAND` with these settings alone; its process id."""
+        return int(self._ask({"fork": command, "settings": dict(settings), "log": str(log)}))
+
+    def wait(self, process: int, seconds: float) -> int | None:
+        """The exit code of a child (negative: the signal that ended it), or None while it runs."""
+        code = self._ask({"wait": process, "seconds": seconds})
+        return None if code is None else int(code)
+
+    def _ask(self, order: Mapping[str, Any]) -> Any:
+        with self._lock:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError("the forker ended")
+        return json.loads(answer)["answer"]
+
+
+class Forked:
+    """One `notifier` process of a forker, started again as often as a drill wants."""
+
+    def __init__(self, forker: Forker, settings: Mapping[str, str], *command: str, log: Path) -> None:
+        self.settings = dict(settings)
+        self.process: int | None = None
+        self._forker, self._command, self._log = forker, list(command), log
+
+    def start(self, **more: str) -> None:
+        """Start it, with some settings more than its own."""
+        self.process = self._forker.fork(self.settings | more, self._command, self._log)
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye. Ended already: nothing happens."""
+        if self.ended() is None and self.process is not None:
+            os.kill(self.process, signal.SIGKILL)
+            self.ended(10)
+
+    async def stop(self, seconds: float = 40) -> int:
+        """SIGTERM, and its exit code; the far ends answer meanwhile, since they live in this process."""
+        code = self.ended()
+        if code is None and self.process is not None:
+            os.kill(self.process, signal.SIGTERM)
+            code = await self.end(seconds)
+        return code or 0
+
+    async def end(self, seconds: float = 20) -> int:
+        """Wait until it ends by itself, as at a fail point; its exit code."""
+        deadline = time.monotonic() + seconds
+        while (code := self.ended()) is None:
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"it did not end within {seconds} s:\n{self.said()}")
+            await asyncio.sleep(0.02)
+        return code
+
+    def freeze(self) -> None:
+        """SIGSTOP: it stands still as a machine that swaps does."""
+        assert self.process is not None
+        os.kill(self.process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        os.kill(self.process, signal.SIGCONT)
+
+    def ended(self, seconds: float = 0.0) -> int | None:
+        """Its exit code once it has ended within that time, else None."""
+        if self.process is None:
+            return ENDED_UNSEEN
+        code = self._forker.wait(self.process, seconds)
+        if code is not None:
+            self.process = None
+        return code
+
+    def said(self) -> str:
+        return self._log.read_text(errors="replace")[-4000:] if self._log.exists() else ""
+
+
+# --- The warm process -------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Take orders from standard input until it closes; then end every child."""
+    _warm_up()
+    children: set[int] = set()
+    while line := sys.stdin.buffer.readline():
+        order = json.loads(line)
+        answer: int | None
+        if "fork" in order:
+            answer = child = _fork(order["fork"], order["settings"], order["log"])
+            children.add(child)
+        else:
+            answer = _wait(order["wait"], order["seconds"])
+            if answer is not None:
+                children.discard(order["wait"])
+        sys.stdout.write(json.dumps({"answer": answer}) + "\n")
+        sys.stdout.flush()
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _warm_up() -> None:
+    """Import what a process imports when it starts, and build the tables' mappers."""
+    import aiosqlite  # noqa: F401
+    import asyncpg  # noqa: F401
+    import uvloop  # noqa: F401
+    from sqlalchemy.dialects import registry
+    from sqlalchemy.orm import configure_mappers
+
+    import notifier.cli.messages
+    import notifier.cli.run
+    import notifier.web.app
+    import notifier.web.mail
+    import notifier.worker  # noqa: F401
+    from channels.registry import find, installed
+    from templates import render  # noqa: F401
+
+    for channel in installed():
+        find(channel)
+    for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
+        registry.load(dialect)
+    configure_mappers()
+
+
+def _fork(command: list[str], settings: Mapping[str, str], log: str) -> int:
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        _become(settings, log)
+        from notifier.cli import notifier
+
+        notifier.main(args=command, prog_name="notifier")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _become(settings: Mapping[str, str], log: str) -> None:
+    """A process of its own: no input, its own log, its own settings."""
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    for name in [name for name in os.environ if name.startswith("NOTIFIER_")]:
+        del os.environ[name]
+    os.environ.update(settings)
+
+
+def _wait(process: int, seconds: float) -> int | None:
+    deadline = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    serve()
