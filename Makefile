@@ -18,12 +18,13 @@ unexport VIRTUAL_ENV
 export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test check python
+.PHONY: help demo test check bench python
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    the whole service with a made-up borough, in this terminal (Ctrl-C ends it)'
 	@echo 'make test    every test, on real PostgreSQL and Redis'
+	@echo 'make bench   speed, beside something simpler that does the same work (20 minutes)'
 	@echo 'make check   format, lint, types and the direction of imports'
 
 demo: python $(OWN_UV)
@@ -33,6 +34,9 @@ demo: python $(OWN_UV)
 test: export PYTHONDONTWRITEBYTECODE :=
 test: python $(OWN_UV)
 	@$(RUN) pytest -n 2 --dist loadfile $(ARGS)
+
+bench: python $(OWN_UV)
+	@$(RUN) --extra speed python -m benchmarks $(ARGS)
 
 check: python $(OWN_UV)
 	@$(RUN) ruff format --check
