@@ -6,7 +6,7 @@ the service: no database, no subscriber, no setting but the mapping handed to it
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -171,11 +171,12 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """Certainly not taken, and never will be."""
+    """Certainly not taken, and never will be. provider_id: of the copy it has already, where that is why."""
 
     why: Refusal
     reason: str
     code: str = ""
+    provider_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,7 +378,12 @@ class CanBePolled(Protocol):
 class CanLookUp(Protocol):
     """A channel that can be asked whether an attempt in doubt was taken.
 
-    Accepted: it was. Failed: it certainly was not. Unknown: no evidence either way.
+    Accepted: it was. Failed: it certainly was not. Unknown: no evidence either way. Throttled: it could not be
+    asked now, so nothing is known, and after that time it may be asked again.
+    since: when the first attempt in doubt began; what the provider took before is another message's.
+    claimed: the provider's ids that other deliveries hold, so that two with the same words are not taken for one.
     """
 
-    async def look_up(self, message: Outgoing) -> Outcome: ...
+    async def look_up(
+        self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
+    ) -> Outcome: ...

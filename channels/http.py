@@ -76,6 +76,12 @@ class Session:
         return self._session
 
 
+def not_asked(trouble: BaseException) -> Throttled:
+    """What an error of a call that should only look means: nothing is known, ask again later."""
+    after = trouble.after_seconds if isinstance(trouble, TooFast) else DEFAULT_WAIT_SECONDS
+    return Throttled(after_seconds=after, reason="the provider could not be asked")
+
+
 def outcome_of(trouble: BaseException) -> Outcome:
     """What an error of a call that should send something means."""
     match trouble:
@@ -94,9 +100,12 @@ def outcome_of(trouble: BaseException) -> Outcome:
 
 
 def _wait_seconds(response: aiohttp.ClientResponse) -> float:
-    """From Retry-After (seconds or a date) or x-rate-limit-reset (Unix time)."""
+    """From Retry-After (seconds or a date) or X's reset (Unix time), the day's where the day's limit is spent."""
     asked = response.headers.get("Retry-After", "").strip()
     reset = response.headers.get("x-rate-limit-reset", "").strip()
+    for limit in ("x-user-limit-24hour", "x-app-limit-24hour"):
+        if response.headers.get(f"{limit}-remaining", "").strip() == "0":
+            reset = response.headers.get(f"{limit}-reset", "").strip() or reset
     try:
         if asked.isdigit():
             wait = float(asked)

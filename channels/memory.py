@@ -5,8 +5,9 @@ sends of one delivery, so a test can count repeats.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from channels import addresses, estimates
@@ -105,7 +106,9 @@ class Memory(Channel):
             self.sent.append(Sent(message=message, words=read_words(copy)))
         return scripted.outcome if scripted else Accepted(provider_id=f"memory-{len(self.sent)}")
 
-    async def look_up(self, message: Outgoing) -> Outcome:
+    async def look_up(
+        self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
+    ) -> Outcome:
         for number, sent in enumerate(self.sent, start=1):
             if sent.message.delivery == message.delivery:
                 return Accepted(provider_id=f"memory-{number}")

@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,7 +98,9 @@ class Outbox(Channel):
             return Failed(reason=f"cannot write: {error.strerror}", code=str(error.errno))
         return Accepted(provider_id=message.attempt)
 
-    async def look_up(self, message: Outgoing) -> Outcome:
+    async def look_up(
+        self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
+    ) -> Outcome:
         try:
             found = await asyncio.to_thread(read_one, self.folder, message.attempt)
         except (OSError, ValueError, TypeError, KeyError):

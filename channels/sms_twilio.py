@@ -4,7 +4,7 @@ Twilio has no idempotency key, so a timeout or a 5xx is Unknown; the status call
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -38,7 +38,7 @@ from channels.base import (
     filled,
 )
 from channels.errors import NotConfigured
-from channels.http import DEFAULT_WAIT_SECONDS, TROUBLE, NoAnswer, Session, outcome_of
+from channels.http import DEFAULT_WAIT_SECONDS, TROUBLE, NoAnswer, Session, not_asked, outcome_of
 from channels.one_medium import OneMedium
 
 # Twilio's error → what it means for us (www.twilio.com/docs/api/errors). Others are refusals of the content.
@@ -65,6 +65,8 @@ _TAKEN = frozenset({"accepted", "scheduled", "queued", "sending", "sent", "deliv
 API_URL = "https://api.twilio.com"
 URGENT_SECONDS = 3600  # an alert that cannot be delivered within the hour is dropped by the network
 LOOK_BACK = timedelta(days=1)
+CLOCKS_APART = timedelta(minutes=1)
+MOST_TEXTS = 200
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -206,23 +208,35 @@ class SmsTwilio(OneMedium):
             return Unknown(reason="an answer that names no text")
         return Accepted(provider_id=str(taken.sid))
 
-    async def look_up(self, message: Outgoing) -> Outcome:
-        """Evidence is a text of ours to that number with the same words from the same sender, within a day."""
+    async def look_up(
+        self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
+    ) -> Outcome:
+        """Evidence is a text of ours to that number with the same words from the same sender, made since then.
+
+        The oldest that no other delivery claims; Twilio tells whole seconds, and its clock need not be ours.
+        """
         copy = filled(message)
         if isinstance(copy, Refused):
             return copy
-        since = self._now() - LOOK_BACK
+        earliest = (since or self._now() - LOOK_BACK) - CLOCKS_APART
         try:
             texts = await self._client.messages.list_async(
-                to=message.to, from_=self._sender(message), date_sent_after=since, limit=50, page_size=50
+                to=message.to,
+                from_=self._sender(message),
+                date_sent_after=earliest - LOOK_BACK,  # Twilio compares whole days
+                limit=MOST_TEXTS,
+                page_size=MOST_TEXTS,
             )
-        except (TwilioException, *TROUBLE, ValueError, KeyError, TypeError, AttributeError):
-            return Unknown(reason="Twilio could not be asked")
-        words = copy.decode()
-        for text in texts:
-            if text.body == words and str(text.status) in _TAKEN:
-                return Accepted(provider_id=str(text.sid))
-        return Unknown(reason="Twilio lists no such text")
+            words = copy.decode()
+            taken = [
+                (text.date_created, str(text.sid))
+                for text in texts
+                if text.body == words and str(text.status) in _TAKEN and text.date_created >= earliest
+            ]
+        except (TwilioException, *TROUBLE, ValueError, KeyError, TypeError, AttributeError) as error:
+            return not_asked(error)
+        mine = min((each for each in taken if each[1] not in claimed), default=None)
+        return Accepted(provider_id=mine[1]) if mine else Unknown(reason="Twilio lists no such text")
 
     # --- Hooks ----------------------------------------------------------------------------
 
@@ -262,9 +276,7 @@ def _refused(error: TwilioException) -> Outcome:
     if status >= 500:
         return outcome_of(NoAnswer(status))
     if status < 400:
-        return Unknown(
-            reason="an answer that cannot be read",
-        )
+        return Unknown(reason="an answer that cannot be read")
     why = REFUSALS.get(code) or (Refusal.NOT_ALLOWED if status in (401, 403) else Refusal.CONTENT)
     return Refused(why=why, reason=f"Twilio error {code}", code=str(code))
 

@@ -7,8 +7,10 @@ the account's timeline, and tried again if it is not there.
 import html
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import tweepy
@@ -34,7 +36,7 @@ from channels.base import (
     filled,
 )
 from channels.errors import NotConfigured
-from channels.http import TROUBLE, Session, outcome_of
+from channels.http import TROUBLE, Session, not_asked, outcome_of
 from channels.one_medium import OneMedium
 
 # Their debug lines hold the words and the signature of every call.
@@ -44,6 +46,7 @@ for _noisy in ("tweepy", "oauthlib"):
 API_URL = "https://api.twitter.com"
 DUPLICATE = "duplicate"
 LOOK_BACK_POSTS = 20
+CLOCKS_APART = timedelta(minutes=1)
 
 # X's status → what it means for us. A 403 is read word by word: see `_refused`.
 REFUSALS = {
@@ -57,6 +60,15 @@ _BLOCKED_WORDS = re.compile(
 )
 _LINK = re.compile(r"https?://\S+|\b(?:[\w-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Post:
+    """One post of the timeline; its words without links."""
+
+    id: str
+    text: str
+    at: datetime | None
 
 
 class _Session:
@@ -149,34 +161,56 @@ class SocialX(OneMedium):
             made = await self._client.create_tweet(text=words, user_auth=True)
             return Accepted(provider_id=str(made.data["id"]))
         except tweepy.HTTPException as error:
-            return _refused(error)
+            refused = _refused(error)
+            return await self._with_its_id(refused, copy) if refused.code == DUPLICATE else refused
         except TROUBLE as trouble:
             return outcome_of(trouble)
         except (tweepy.TweepyException, *_UNREADABLE):
             return Unknown(reason="an answer that cannot be read")
 
-    async def look_up(self, message: Outgoing) -> Outcome:
+    async def look_up(
+        self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
+    ) -> Outcome:
         """The account's latest posts, compared without their links, which X rewrites."""
         copy = filled(message)
         if isinstance(copy, Refused):
             return copy
         try:
-            if not self._account_id:
-                self._account_id = str((await self._client.get_me(user_auth=True)).data.id)
-            latest = await self._client.get_users_tweets(
-                self._account_id, max_results=LOOK_BACK_POSTS, user_auth=True
-            )
-            found = [(str(post.id), _comparable(post.text)) for post in latest.data or ()]
-        except (tweepy.TweepyException, *TROUBLE, *_UNREADABLE):
-            return Unknown(reason="X could not be asked")
+            latest = await self._timeline()
+        except (tweepy.TweepyException, *TROUBLE, *_UNREADABLE) as error:
+            return not_asked(error)
         words = _comparable(copy.decode())
-        for post_id, text in found:
-            if text == words:
-                return Accepted(provider_id=post_id)
+        earliest = since - CLOCKS_APART if since else None
+        for post in latest:
+            is_later = earliest is None or post.at is None or post.at >= earliest
+            if post.text == words and is_later and post.id not in claimed:
+                return Accepted(provider_id=post.id)
         return Failed(reason="it is not on the timeline")
 
+    async def _timeline(self) -> list[_Post]:
+        """The newest first. Raises what tweepy and the session raise."""
+        if not self._account_id:
+            self._account_id = str((await self._client.get_me(user_auth=True)).data.id)
+        latest = await self._client.get_users_tweets(
+            self._account_id, max_results=LOOK_BACK_POSTS, tweet_fields=["created_at"], user_auth=True
+        )
+        return [
+            _Post(id=str(post.id), text=_comparable(post.text), at=post.created_at)
+            for post in latest.data or ()
+        ]
 
-def _refused(error: tweepy.HTTPException) -> Outcome:
+    async def _with_its_id(self, refused: Refused, copy: bytes) -> Refused:
+        """A refused duplicate, with the id of the post that has the words already, if it can be read."""
+        try:
+            latest = await self._timeline()
+        except (tweepy.TweepyException, *TROUBLE, *_UNREADABLE):
+            return refused
+        words = _comparable(copy.decode())
+        found = next((post.id for post in latest if post.text == words), "")
+        return replace(refused, provider_id=found)
+
+
+def _refused(error: tweepy.HTTPException) -> Refused:
     """A 4xx that tweepy could read."""
     status = int(error.response.status)
     words = " ".join(str(message) for message in error.api_messages)

@@ -32,13 +32,16 @@ _OPTIONAL = (
 )  # fmt: skip
 _REQUIRED = ("AccountSid", "Body", "From", "MessageSid", "MessageStatus", "To")
 
-# Twilio's word → ours. A word that is not here is a step on the way and makes no event.
+# Twilio's word → ours. The steps on the way make no event; a word that is neither cannot be read.
 _PROGRESS = {
     "sent": Progress.SENT,
     "delivered": Progress.DELIVERED,
     "undelivered": Progress.UNDELIVERED,
     "failed": Progress.UNDELIVERED,
+    "canceled": Progress.UNDELIVERED,
+    "read": Progress.DELIVERED,
 }
+_STEPS = frozenset({"accepted", "scheduled", "queued", "sending", "receiving", "received"})
 # The handset or number will never take a text from us: no such number, a landline, opted out.
 _PERMANENT = frozenset({"21211", "21610", "21614", "30005", "30006"})
 
@@ -118,9 +121,11 @@ def events_of(request: HookRequest) -> Sequence[Event]:
 
 def _receipts(request: HookRequest, fields: Mapping[str, str]) -> Sequence[Event]:
     status, code = fields["MessageStatus"].lower(), fields.get("ErrorCode", "")
+    if status in _STEPS:
+        return ()
     progress = _PROGRESS.get(status)
     if progress is None:
-        return ()
+        raise BadHook("a status that nobody here knows")
     attempt = parse_qs(urlsplit(request.url).query).get("attempt", [""])[0]
     return (
         Receipt(

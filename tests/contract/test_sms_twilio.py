@@ -1,6 +1,7 @@
 """Texts through Twilio: its errors, its look-up, and who may call our hooks."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import timedelta
 from itertools import pairwise
 from urllib.parse import urlencode
 
@@ -112,9 +113,33 @@ async def test_a_look_up_wants_the_same_words_from_the_same_sender(
     await channel.send(outgoing(channel))
     assert await channel.look_up(outgoing(channel)) == Accepted(provider_id=provider.accepted[0].sid)
     assert isinstance(await channel.look_up(outgoing(channel, sender="+447700900199")), Unknown)
-    provider.script("list", twilio.error(20003, 401), Trouble.FAIL_AS_HTML, Trouble.HANG)
-    for _ in range(3):
-        assert isinstance(await channel.look_up(outgoing(channel)), Unknown)
+
+
+async def test_a_look_up_that_fails_decides_nothing(channel: SmsTwilio, provider: twilio.FakeTwilio) -> None:
+    answers = (twilio.REVOKED, Trouble.FAIL_AS_HTML, twilio.throttled(7), Trouble.HANG)
+    provider.script("list", *answers)
+    found = [await channel.look_up(outgoing(channel)) for _ in answers]
+    assert [each.after_seconds for each in found if isinstance(each, Throttled)] == [60, 60, 7, 60]
+
+
+async def test_two_texts_with_the_same_words_are_each_found_once(
+    channel: SmsTwilio, provider: twilio.FakeTwilio
+) -> None:
+    for _ in range(2):
+        await channel.send(outgoing(channel))
+    first, second = (text.sid for text in provider.accepted)
+    assert await channel.look_up(outgoing(channel)) == Accepted(provider_id=first)
+    assert await channel.look_up(outgoing(channel), claimed=(first,)) == Accepted(provider_id=second)
+    assert isinstance(await channel.look_up(outgoing(channel), claimed=(first, second)), Unknown)
+
+
+async def test_a_text_made_before_the_attempt_is_another_messages(
+    channel: SmsTwilio, provider: twilio.FakeTwilio
+) -> None:
+    await channel.send(outgoing(channel))
+    made = provider.accepted[0].at
+    assert isinstance(await channel.look_up(outgoing(channel), since=made + timedelta(minutes=2)), Unknown)
+    assert isinstance(await channel.look_up(outgoing(channel), since=made), Accepted)
 
 
 # --- Hooks ----------------------------------------------------------------------------------
@@ -266,6 +291,8 @@ def test_the_signature_is_the_published_one() -> None:
         ("sent", "", Progress.SENT, False),
         ("delivered", "", Progress.DELIVERED, False),
         ("undelivered", "30003", Progress.UNDELIVERED, False),
+        ("canceled", "", Progress.UNDELIVERED, False),
+        ("read", "", Progress.DELIVERED, False),
         ("failed", "30005", Progress.UNDELIVERED, True),
         ("failed", "21610", Progress.UNDELIVERED, True),
     ],
@@ -280,9 +307,14 @@ def test_a_status_is_a_receipt_of_its_attempt(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("word", ["queued", "accepted", "sending", "huh"])
-def test_a_status_on_the_way_or_unheard_of_is_no_event(hooked: SmsTwilio, word: str) -> None:
+@pytest.mark.parametrize("word", ["queued", "accepted", "sending", "scheduled"])
+def test_a_status_on_the_way_is_no_event(hooked: SmsTwilio, word: str) -> None:
     assert hooked.parse(call(status(MessageStatus=word))) == ()
+
+
+def test_a_status_unheard_of_cannot_be_read(hooked: SmsTwilio) -> None:
+    with pytest.raises(BadHook):
+        hooked.parse(call(status(MessageStatus="huh")))
 
 
 def test_an_error_code_that_is_none_is_not_kept(hooked: SmsTwilio) -> None:

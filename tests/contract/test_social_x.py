@@ -1,10 +1,22 @@
 """Posts on X: what each answer means, and how a post in doubt is found."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
-from channels.base import Accepted, Content, Failed, Medium, Outgoing, Refusal, Refused, Unknown, hole
+from channels.base import (
+    Accepted,
+    Content,
+    Failed,
+    Medium,
+    Outgoing,
+    Refusal,
+    Refused,
+    Throttled,
+    Unknown,
+    hole,
+)
 from channels.errors import CannotExpress
 from channels.social_x import DUPLICATE, SocialX
 from tests.fakes import x
@@ -34,12 +46,10 @@ def outgoing(channel: SocialX, words: str = "Meeting & tea: https://link.example
     ("answer", "why"),
     [
         (x.problem(400), Refusal.CONTENT),
-        (x.problem(401), Refusal.NOT_ALLOWED),
-        (x.problem(402), Refusal.NOT_ALLOWED),
-        (
-            x.forbidden("Your account is suspended and is not permitted to access this feature."),
-            Refusal.NOT_ALLOWED,
-        ),
+        (x.UNAUTHORISED, Refusal.NOT_ALLOWED),
+        (x.NO_CREDIT, Refusal.NOT_ALLOWED),
+        (x.SUSPENDED, Refusal.NOT_ALLOWED),
+        (x.LOCKED, Refusal.NOT_ALLOWED),
         (x.forbidden("This request looks automated."), Refusal.CONTENT),
     ],
 )
@@ -73,8 +83,29 @@ async def test_a_post_in_doubt_is_found_on_the_timeline_and_not_posted_twice(
     assert await channel.look_up(message) == Accepted(provider_id=provider.accepted[0].id)
     again = await channel.send(message)
     assert isinstance(again, Refused)
-    assert again.code == DUPLICATE
+    assert (again.code, again.provider_id) == (DUPLICATE, provider.accepted[0].id)
     assert len(provider.accepted) == 1
+
+
+async def test_an_earlier_post_of_the_same_words_is_no_evidence(channel: SocialX, provider: x.FakeX) -> None:
+    message = outgoing(channel)
+    await channel.send(message)
+    earlier = provider.accepted[0]
+    assert isinstance(await channel.look_up(message, since=earlier.at + timedelta(minutes=2)), Failed)
+    assert isinstance(await channel.look_up(message, claimed={earlier.id}), Failed)
+    assert isinstance(await channel.look_up(message, since=earlier.at), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"), [(x.throttled(900), 900), (x.spent_for_today(86_000), 86_000)]
+)
+async def test_too_many_posts_wait_until_the_limit_that_is_spent_begins_anew(
+    channel: SocialX, provider: x.FakeX, answer: Answer, seconds: int
+) -> None:
+    provider.script("send", answer)
+    found = await channel.send(outgoing(channel))
+    assert isinstance(found, Throttled)
+    assert seconds - 300 < found.after_seconds <= seconds  # counted from when this file was read
 
 
 async def test_a_post_that_never_came_is_not_found(channel: SocialX) -> None:
@@ -82,10 +113,11 @@ async def test_a_post_that_never_came_is_not_found(channel: SocialX) -> None:
     assert isinstance(await channel.look_up(outgoing(channel)), Failed)
 
 
-async def test_a_timeline_that_cannot_be_read_is_no_evidence(channel: SocialX, provider: x.FakeX) -> None:
-    provider.script("timeline", Trouble.FAIL_AS_HTML, x.throttled(5), Trouble.HANG)
-    for _ in range(3):
-        assert isinstance(await channel.look_up(outgoing(channel)), Unknown)
+async def test_a_timeline_that_cannot_be_read_decides_nothing(channel: SocialX, provider: x.FakeX) -> None:
+    answers = (Trouble.FAIL_AS_HTML, x.UNAUTHORISED, Trouble.HANG)
+    provider.script("timeline", *answers)
+    for _ in answers:
+        assert isinstance(await channel.look_up(outgoing(channel)), Throttled)
 
 
 async def test_a_value_that_makes_a_post_too_long_is_refused_before_it_is_sent(

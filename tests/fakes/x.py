@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -26,6 +27,17 @@ def throttled(seconds: int) -> Answer:
     return Answer(status=429, body={"title": "Too Many Requests"}, headers={"x-rate-limit-reset": reset})
 
 
+def spent_for_today(seconds: int) -> Answer:
+    """The day's posts are used up, though the quarter of an hour's are not."""
+    reset = str(int(time.time()) + seconds)
+    headers = {
+        "x-rate-limit-reset": str(int(time.time()) + 900),
+        "x-user-limit-24hour-remaining": "0",
+        "x-user-limit-24hour-reset": reset,
+    }
+    return Answer(status=429, body={"title": "Too Many Requests"}, headers=headers)
+
+
 LOCKED = forbidden("To protect our users, this account is temporarily locked. Please log in to unlock it.")
 SUSPENDED = forbidden("Your account is suspended and is not permitted to access this feature.")
 UNAUTHORISED = problem(401, "Unauthorized")
@@ -39,6 +51,7 @@ class AcceptedPost:
 
     id: str
     text: str
+    at: datetime
 
 
 class FakeX(FakeWeb):
@@ -66,7 +79,7 @@ class FakeX(FakeWeb):
             return await trouble(answer, request)
         if any(post.text == text for post in self.accepted):
             return _reply(DUPLICATE)
-        post = AcceptedPost(id=str(1000 + len(self.accepted)), text=text)
+        post = AcceptedPost(id=str(1000 + len(self.accepted)), text=text, at=datetime.now(UTC))
         self.accepted.add(post, {"id": post.id, "text": text})
         if answer is not None:
             return await trouble(answer, request)
@@ -82,7 +95,12 @@ class FakeX(FakeWeb):
         if answer is not None:
             return await trouble(answer, request)
         posts = [
-            {"id": p.id, "text": p.text, "edit_history_tweet_ids": [p.id]}
+            {
+                "id": p.id,
+                "text": p.text,
+                "created_at": p.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "edit_history_tweet_ids": [p.id],
+            }
             for p in reversed(list(self.accepted))
         ]
         return web.json_response({"data": posts[:20], "meta": {"result_count": len(posts[:20])}})
