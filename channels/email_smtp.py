@@ -70,7 +70,7 @@ class EmailSmtp(OneMedium):
         max_text=None,
         idempotency=Idempotency.NONE,
         slot_rows=5,
-        timeout_seconds=600,
+        timeout_seconds=660,  # before the text, and after it
     )
     variables = (
         Variable(

@@ -4,7 +4,7 @@ The server's own log of acceptances is the oracle. What the ledger makes of the 
 """
 
 import asyncio
-import time
+import itertools
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -30,8 +30,8 @@ from channels.smtp_pool import Server
 from tests.certificates import Authority
 from tests.fakes.smtp import FakeSmtp, Greeting
 
-PATIENCE = 0.6  # all before the text, and the answer to it
-BUSY = 2.4  # by how much a busy machine may be late
+PATIENCE = 1.0  # all before the text, and the answer to it
+BUSY = 4.0  # by how much a busy machine may be late
 AUTHORITY = Authority()
 
 
@@ -113,23 +113,21 @@ async def test_a_refusal_for_good_is_told_from_one_for_now_and_costs_no_connecti
 # --- It falls silent (F20) ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA"])
-async def test_a_server_that_accepts_and_says_nothing_frees_its_place_in_time(
-    mail: FakeSmtp, stage: str
-) -> None:
-    async with opened(mail.url, seconds=PATIENCE) as channel:
-        if stage not in ("GREETING", "EHLO"):
-            assert isinstance(
-                await send(channel), Accepted
-            )  # a kept connection has no more time than a new one
-        mail.silent_at = stage
-        began = time.monotonic()
-        found = await send(channel)
-        assert time.monotonic() - began < PATIENCE + BUSY
-        mail.silent_at = ""
-        assert isinstance(await send(channel), Accepted)
-    assert isinstance(found, Failed)
-    assert (found.where, found.code) == (Where.PROVIDER, "timeout")
+async def test_a_server_that_accepts_and_says_nothing_frees_its_place_in_time() -> None:
+    async def freed(stage: str, pipelining: bool) -> Outcome:
+        async with FakeSmtp(pipelining=pipelining) as mail, opened(mail.url, seconds=PATIENCE) as channel:
+            if stage not in ("GREETING", "EHLO"):  # a kept connection has no more time than a new one
+                assert isinstance(await send(channel), Accepted)
+            mail.silent_at = stage
+            found = await asyncio.wait_for(send(channel), PATIENCE + BUSY)
+            mail.silent_at = ""
+            assert isinstance(await send(channel), Accepted)
+        return found
+
+    stages = ("GREETING", "EHLO", "MAIL", "RCPT", "DATA")
+    for found in await asyncio.gather(*itertools.starmap(freed, itertools.product(stages, (True, False)))):
+        assert isinstance(found, Failed)
+        assert (found.where, found.code) == (Where.PROVIDER, "timeout")
 
 
 async def test_a_server_that_never_shakes_hands_frees_its_place_in_time() -> None:
@@ -143,7 +141,8 @@ async def test_a_server_that_never_shakes_hands_frees_its_place_in_time() -> Non
 def test_all_before_the_text_takes_a_minute_at_most_and_the_answer_to_it_ten() -> None:
     channel = EmailSmtp(Server.of("smtp://mx.example"), "link.example")
     assert channel._command_seconds == 60
-    assert channel._pool._final_seconds == channel.capabilities.timeout_seconds == 600
+    assert channel._pool._final_seconds == 600
+    assert channel.capabilities.timeout_seconds == 660  # what a lease must outlast
 
 
 # --- It hangs up (F21) --------------------------------------------------------------------
@@ -154,9 +153,8 @@ async def test_one_in_twenty_cut_after_the_dot_is_in_doubt_and_no_other(mail: Fa
     people = [f"{letter}{number}@resident.example" for letter in "abcde" for number in range(40)]
     async with opened(mail.url, connections=8) as channel:
         outcomes = dict(zip(people, await asyncio.gather(*(send(channel, to) for to in people)), strict=True))
-    kinds = Counter(type(found) for found in outcomes.values())
     assert {to for to, found in outcomes.items() if isinstance(found, Unknown)} == set(mail.cut)
-    assert kinds == {Accepted: 200 - len(mail.cut), Unknown: len(mail.cut)}
+    assert sum(isinstance(found, Accepted) for found in outcomes.values()) == 200 - len(mail.cut)
     assert 3 <= len(mail.cut) <= 20
     assert Counter(taken.to for taken in mail.accepted) == dict.fromkeys(people, 1)
 
@@ -164,12 +162,15 @@ async def test_one_in_twenty_cut_after_the_dot_is_in_doubt_and_no_other(mail: Fa
 # --- It is hostile (F22) ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", ["GREETING", "EHLO", "MAIL", "RCPT", "."])
-async def test_an_answer_that_drips_has_a_deadline_as_a_whole(mail: FakeSmtp, stage: str) -> None:
-    mail.drip_at, mail.drip_seconds = stage, PATIENCE / 4
-    async with opened(mail.url, seconds=PATIENCE) as channel:
-        found = await asyncio.wait_for(send(channel), PATIENCE + BUSY)
-    assert isinstance(found, Unknown if stage == "." else Failed)
+async def test_an_answer_that_drips_has_a_deadline_as_a_whole() -> None:
+    async def dripped(pipelining: bool, stage: str) -> type[Outcome]:
+        async with FakeSmtp(pipelining=pipelining) as mail, opened(mail.url, seconds=PATIENCE) as channel:
+            mail.drip_at, mail.drip_seconds = stage, PATIENCE / 4
+            return type(await asyncio.wait_for(send(channel), PATIENCE + BUSY))
+
+    stages = ("GREETING", "EHLO", "MAIL", "RCPT", ".")
+    found = await asyncio.gather(*itertools.starmap(dripped, itertools.product((True, False), stages)))
+    assert found == [Failed, Failed, Failed, Failed, Unknown] * 2
 
 
 async def test_a_banner_of_ten_megabytes_is_not_kept() -> None:
@@ -242,8 +243,10 @@ async def test_an_odd_greeting_is_trouble_of_the_server(greeting: str, kind: typ
 async def test_a_certificate_that_cannot_be_believed_is_named_to_staff(
     name: str, days: int, reason: str
 ) -> None:
-    async with FakeSmtp(tls=AUTHORITY.server(name, days=days)) as mail:
-        async with opened(f"{mail.url}?starttls=always") as channel:
-            found = await send(channel)
+    async with (
+        FakeSmtp(tls=AUTHORITY.server(name, days=days)) as mail,
+        opened(f"{mail.url}?starttls=always") as channel,
+    ):
+        found = await send(channel)
     assert found == Refused(why=Refusal.NOT_ALLOWED, reason=reason, code="tls")
     assert len(mail.accepted) == 0
