@@ -216,7 +216,7 @@ class ContactPoint(Base):
 
     __tablename__ = "contact_points"
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    subscriber_id: Mapped[UUID | None] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    subscriber_id: Mapped[UUID | None] = mapped_column(ForeignKey("subscribers.id"))
     medium: Mapped[str] = mapped_column(String(10))
     address_sealed: Mapped[bytes]
     address_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
@@ -228,6 +228,12 @@ class ContactPoint(Base):
     created_at: Mapped[datetime]
     __table_args__ = (
         Index("uq_contact_points_medium_address_hash", "medium", "address_hash", unique=True),
+        # With what audiences ask of an address, so that they need not read the sealed rows.
+        Index(
+            "ix_contact_points_reach",
+            "subscriber_id",
+            postgresql_include=["id", "medium", "state", "verified_at", "stopped_at"],
+        ),
         # One live address of a person on each medium: so one copy of a message on each medium.
         Index(
             "uq_contact_points_live",
@@ -317,7 +323,20 @@ class Subscription(Base):
             postgresql_where=text("ended_at IS NULL"),
             sqlite_where=text("ended_at IS NULL"),
         ),
-        Index("ix_subscriptions_area_topic", "area_code", "topic_slug", "subscriber_id"),
+        # Audiences are read off these two alone: the first from some areas, the second from everybody in order.
+        Index(
+            "ix_subscriptions_area_topic",
+            "area_code",
+            "topic_slug",
+            "subscriber_id",
+            postgresql_include=["least_priority", "frequency", "started_at", "ended_at"],
+        ),
+        Index(
+            "ix_subscriptions_reach",
+            "subscriber_id",
+            "area_code",
+            postgresql_include=["topic_slug", "least_priority", "frequency", "started_at", "ended_at"],
+        ),
     )
 
 

@@ -44,8 +44,9 @@ class MessageState(StrEnum):
 class Message(Base):
     """One message of one team.
 
-    criteria: {"areas": [...], "topics": [...], "media": [...]}; frozen with the text at `frozen_at`.
-    audience_count: deliveries planned, known with the last page. plan_cursor: the last contact point planned.
+    criteria: {"areas": [...], "topics": [...], "media": [...]} and what `broadcast.narrow` adds; frozen with
+    the text at `frozen_at`. audience_count: deliveries planned, known with the last page. planned_to: the last
+    person planned. plan_cursor: the last contact point, of the release before, which may plan beside us.
     form_key: the author's own key for this draft, so that a double click makes one message.
     expires_at: after it the words are of no use, and nothing starts any more.
     corrects_id: goes to exactly those who got that message. doubles_id: approved although that one had the same words.
@@ -70,6 +71,7 @@ class Message(Base):
     frozen_at: Mapped[datetime | None]
     audience_count: Mapped[int | None]
     plan_cursor: Mapped[UUID | None]
+    planned_to: Mapped[UUID | None]
     approved_by: Mapped[UUID | None] = mapped_column(ForeignKey("officers.id"))
     second_approver: Mapped[UUID | None] = mapped_column(ForeignKey("officers.id"))
     created_at: Mapped[datetime]

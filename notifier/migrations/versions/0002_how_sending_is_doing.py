@@ -24,6 +24,7 @@ COLUMNS: tuple[tuple[str, str, sa.types.TypeEngine[Any], str | None], ...] = (
     ("messages", "canary_seen", sa.String(25), ""),
     ("messages", "paused_reason", sa.Text(), None),
     ("messages", "override_reason", sa.Text(), None),
+    ("messages", "planned_to", sa.Uuid(), None),
     ("subscribers", "postcode_hash", sa.LargeBinary(32), None),
     ("subscribers", "cell_east", sa.Integer(), None),
     ("subscribers", "cell_north", sa.Integer(), None),
@@ -36,13 +37,21 @@ WAITS_FOR_DIGEST = "state = 'pending' AND digest IS NOT NULL"
 
 
 def make_index(
-    name: str, table: str, columns: Sequence[str], *, where: str = "", unique: bool = False
+    name: str,
+    table: str,
+    columns: Sequence[str],
+    *,
+    where: str = "",
+    unique: bool = False,
+    include: Sequence[str] = (),
 ) -> None:
-    """An index, partial on both databases where a predicate is given."""
-    only: dict[str, Any] = (
-        {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)} if where else {}
-    )
-    op.create_index(name, table, list(columns), unique=unique, **only)
+    """An index, partial on both databases where a predicate is given; on PostgreSQL with columns kept beside."""
+    more: dict[str, Any] = {}
+    if where:
+        more = {"postgresql_where": sa.text(where), "sqlite_where": sa.text(where)}
+    if include:
+        more["postgresql_include"] = list(include)
+    op.create_index(name, table, list(columns), unique=unique, **more)
 
 
 def upgrade() -> None:
@@ -128,9 +137,36 @@ def upgrade() -> None:
     )
     make_index("ix_subscribers_cell", "subscribers", ["cell_east", "cell_north"])
     make_index("ix_subscribers_postcode_hash", "subscribers", ["postcode_hash"])
+    op.drop_index("ix_contact_points_subscriber_id", "contact_points")
+    make_index(
+        "ix_contact_points_reach",
+        "contact_points",
+        ["subscriber_id"],
+        include=["id", "medium", "state", "verified_at", "stopped_at"],
+    )
+    op.drop_index("ix_subscriptions_area_topic", "subscriptions")
+    make_index(
+        "ix_subscriptions_area_topic",
+        "subscriptions",
+        ["area_code", "topic_slug", "subscriber_id"],
+        include=["least_priority", "frequency", "started_at", "ended_at"],
+    )
+    make_index(
+        "ix_subscriptions_reach",
+        "subscriptions",
+        ["subscriber_id", "area_code"],
+        include=["topic_slug", "least_priority", "frequency", "started_at", "ended_at"],
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_subscriptions_reach", "subscriptions")
+    op.drop_index("ix_subscriptions_area_topic", "subscriptions")
+    make_index(
+        "ix_subscriptions_area_topic", "subscriptions", ["area_code", "topic_slug", "subscriber_id"]
+    )
+    op.drop_index("ix_contact_points_reach", "contact_points")
+    make_index("ix_contact_points_subscriber_id", "contact_points", ["subscriber_id"])
     op.drop_index("ix_subscribers_postcode_hash", "subscribers")
     op.drop_index("ix_subscribers_cell", "subscribers")
     for name in (
