@@ -175,10 +175,17 @@ class Worker:
     async def _sweep(self) -> None:
         async with self.service.db.transaction() as tx:
             swept = await sweep(tx, factor=self._factor)
-            await digest.plan_due(tx, self.service.settings)
         if swept.returned or swept.doubted or swept.expired:
             log.info("swept", returned=swept.returned, doubted=swept.doubted, expired=swept.expired)
         await self._resolve_doubts()
+        await self._gather_digests()
+
+    async def _gather_digests(self) -> None:
+        """A page of people in each transaction, until nothing more is due."""
+        done = False
+        while not done and not self._stopping.is_set():
+            async with self.service.db.transaction() as tx:
+                done = (await digest.plan_page(tx, self.service.settings)).done
 
     async def _look(self) -> None:
         """Do what nobody was told of: the doorbell may be lost, the rows are not."""

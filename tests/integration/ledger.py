@@ -1,12 +1,14 @@
 """A message of the small world, planned: what the ledger's tests start from."""
 
 from collections import Counter
+from datetime import datetime
 
 from sqlalchemy import select
 
-from notifier.broadcast import approve, draft, plan, report
+from notifier.broadcast import approve, digest, draft, plan, report
 from notifier.db import Database
 from notifier.models import Delivery
+from notifier.worker import Worker
 from tests.world import World, make_people, make_places, ward
 
 
@@ -38,6 +40,16 @@ async def states(db: Database, message: object) -> Counter[str]:
         return Counter(
             (await tx.execute(select(Delivery.state).where(Delivery.message_id == message))).scalars()
         )
+
+
+async def digests_until(db: Database, worker: Worker, until: datetime) -> int:
+    """Plan what is due in digests by that moment; how many."""
+    made, done = 0, False
+    while not done:
+        async with db.transaction() as tx:
+            step = await digest.plan_page(tx, worker.service.settings, until=until)
+        made, done = made + step.digests, step.done
+    return made
 
 
 async def world_of(db: Database, people: int = 12, **kind: object) -> World:

@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import update
 
 from channels.memory import Memory
-from notifier.broadcast import digest, recall
+from notifier.broadcast import recall
 from notifier.db import Database
 from notifier.delivery.claim import claim
 from notifier.errors import Conflict
 from notifier.models import Delivery, Lane, Message
 from notifier.worker import Worker
 from subscribers.models import ContactPoint, ContactPointState, Frequency
-from tests.integration.ledger import publish, states, world_of
+from tests.integration.ledger import digests_until, publish, states, world_of
 
 
 async def test_a_paused_message_waits_and_a_resumed_one_repeats_nothing(
@@ -74,8 +74,9 @@ async def test_digest_subscribers_get_theirs_in_one_digest(
     await worker.drain()
     assert memory.sent == []
     async with db.transaction() as tx:
-        assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 3
-        assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 0
+        until = tx.now + timedelta(seconds=1)
+    assert await digests_until(db, worker, until) == 3
+    assert await digests_until(db, worker, until + timedelta(seconds=1)) == 0
     await worker.drain()
     assert len(memory.sent) == 3
     assert all("Patrols tonight" in m.words.text and "Bike marking" in m.words.text for m in memory.sent)
@@ -96,7 +97,9 @@ async def test_a_digest_that_never_leaves_takes_its_deliveries_with_it(
     world = await world_of(db, 2, media=("email",), frequency=Frequency.DAILY, wards=(0,))
     message = await publish(db, world, wards=(0,))
     async with db.transaction() as tx:
-        assert await digest.plan_due(tx, worker.service.settings, until=tx.now + timedelta(seconds=1)) == 2
+        until = tx.now + timedelta(seconds=1)
+    assert await digests_until(db, worker, until) == 2
+    async with db.transaction() as tx:
         await tx.execute(
             update(ContactPoint)
             .where(ContactPoint.id == world.points[world.subscribers[0], "email"])
