@@ -49,6 +49,7 @@ class Tx:
         self.carriers = carriers
         self.dialect: str = connection.dialect.name
         self._jobs: dict[tuple[str, ...], None] = {}
+        self._raw: Any = None
 
     async def execute(
         self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -60,13 +61,22 @@ class Tx:
         """The first column of the first row, or None."""
         return (await self.connection.execute(statement, values)).scalar()
 
-    def on_commit(self, job: str, *ids: str) -> None:
-        """Poke a job once the transaction has committed: a name and ids, never content."""
-        self._jobs[(job, *ids)] = None
+    async def raw(self) -> Any:
+        """On PostgreSQL, the driver's own connection, inside this transaction: the clock was read first."""
+        if self._raw is None:
+            self._raw = (await self.connection.get_raw_connection()).driver_connection
+        return self._raw
+
+    def on_commit(self, job: str, *ids: str, lane: str = "") -> None:
+        """Poke a job once the transaction has committed: a name and ids, never content.
+
+        lane: in lower case, whose doorbell it rings; none: the job's own.
+        """
+        self._jobs[(lane, job, *ids)] = None
 
     @property
     def queued(self) -> list[tuple[str, ...]]:
-        """The jobs that will be poked at commit."""
+        """The jobs that will be poked at commit: lane, name, ids."""
         return list(self._jobs)
 
 
@@ -107,9 +117,9 @@ class Database:
                 await _commit(begun)
                 if point:
                     failpoints.reach(f"{point}.after")
-        for job, *ids in tx.queued:
+        for lane, job, *ids in tx.queued:
             failpoints.reach("C1.before")
-            await self.jobs.poke(job, *ids)
+            await self.jobs.poke(job, *ids, lane=lane)
             failpoints.reach("C1.after")
 
     async def attempt(self, act: Callable[[Tx], Awaitable[T]], *, point: str = "", tries: int = 5) -> T:

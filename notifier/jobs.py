@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -21,20 +21,25 @@ from redis.exceptions import RedisError
 log = structlog.get_logger()
 
 Handler = Callable[..., Awaitable[None]]
-QUEUE = "notifier:jobs"
 PATIENCE_SECONDS = 0.25
+LANES = ("urgent", "transactional", "ward", "bulletin")
+USUAL_LANE = "transactional"
+WAKE = "wake"  # told to every lane where none is named
 
 
 class Jobs(ABC):
     """Who is to be told that there is work."""
 
     @abstractmethod
-    async def poke(self, job: str, *ids: str) -> None:
-        """Say that there may be work. Never raises and never waits long: a lost poke costs seconds."""
+    async def poke(self, job: str, *ids: str, lane: str = "") -> None:
+        """Say that there may be work. Never raises and never waits long: a lost poke costs seconds.
+
+        lane: whose queue it goes to; none: the usual one, and for `wake` every one.
+        """
 
     @abstractmethod
     async def run(self, handlers: Mapping[str, Handler]) -> None:
-        """Serve pokes until cancelled."""
+        """Serve pokes until cancelled. Lanes do not wait for each other. A `wake` is given its lane."""
 
     async def close(self) -> None:
         """Give back connections."""
@@ -42,24 +47,37 @@ class Jobs(ABC):
 
 
 class InProcessJobs(Jobs):
-    """Pokes kept in this process; equal pokes that wait are one."""
+    """Pokes kept in this process, one queue a lane; equal pokes that wait are one."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, ...], None] = {}
-        self._rings = asyncio.Event()
+        self._waiting: dict[str, dict[tuple[str, ...], None]] = {lane: {} for lane in LANES}
+        self._rings = {lane: asyncio.Event() for lane in LANES}
 
-    async def poke(self, job: str, *ids: str) -> None:
-        self._waiting[(job, *ids)] = None
-        self._rings.set()
+    async def poke(self, job: str, *ids: str, lane: str = "") -> None:
+        for each in queues_of(job, lane):
+            self._waiting[each][(job, *ids)] = None
+            self._rings[each].set()
+
+    def take(self, lanes: Sequence[str] = LANES) -> tuple[str, Sequence[str]] | None:
+        """The next poke that waits in these lanes, as (job, what its handler is given); None: no more."""
+        for lane in lanes:
+            for job, *ids in self._waiting[lane]:
+                del self._waiting[lane][(job, *ids)]
+                return job, [lane] if job == WAKE else ids
+        return None
 
     async def run(self, handlers: Mapping[str, Handler]) -> None:
+        async with asyncio.TaskGroup() as serving:
+            for lane in LANES:
+                serving.create_task(self._serve(lane, handlers))
+
+    async def _serve(self, lane: str, handlers: Mapping[str, Handler]) -> None:
         while True:
-            await self._rings.wait()
-            while self._waiting:
-                job, *ids = next(iter(self._waiting))
-                del self._waiting[(job, *ids)]
-                await handlers[job](*ids)
-            self._rings.clear()
+            await self._rings[lane].wait()
+            while found := self.take((lane,)):
+                job, given = found
+                await handlers[job](*given)
+            self._rings[lane].clear()
 
 
 class RedisJobs(Jobs):
@@ -70,11 +88,14 @@ class RedisJobs(Jobs):
         self._pool: ArqRedis | None = None
         self._opening = asyncio.Lock()
 
-    async def poke(self, job: str, *ids: str) -> None:
+    async def poke(self, job: str, *ids: str, lane: str = "") -> None:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 pool = await self._open()
-                await pool.enqueue_job(job, *ids, _job_id=":".join((job, *ids)), _queue_name=QUEUE)
+                for each in queues_of(job, lane):
+                    given = [each] if job == WAKE else ids
+                    name = ":".join((job, *given))
+                    await pool.enqueue_job(job, *given, _job_id=name, _queue_name=queue(each))
         except (TimeoutError, RedisError, OSError) as error:
             log.warning("poke_lost", job=job, error=type(error).__name__)
 
@@ -94,6 +115,18 @@ class RedisJobs(Jobs):
             with contextlib.suppress(RedisError, OSError):
                 await self._pool.aclose(close_connection_pool=True)
             self._pool = None
+
+
+def queues_of(job: str, lane: str) -> tuple[str, ...]:
+    """The lanes whose queues a poke goes to. Pure."""
+    if lane:
+        return (lane,)
+    return LANES if job == WAKE else (USUAL_LANE,)
+
+
+def queue(lane: str) -> str:
+    """The name of a lane's queue in Redis. Pure."""
+    return f"notifier:jobs:{lane}"
 
 
 def pack(job: dict[str, Any]) -> bytes:

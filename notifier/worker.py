@@ -31,7 +31,7 @@ from notifier.delivery.settle import Change, decide, record, resolve
 from notifier.delivery.sweep import InDoubt, forget_leases, forgotten, sweep, take_doubtful
 from notifier.inbox import receive
 from notifier.inbox.handle import handle
-from notifier.jobs import QUEUE, Jobs, RedisJobs, pack, redis_settings
+from notifier.jobs import USUAL_LANE, Jobs, RedisJobs, pack, queue, redis_settings
 from notifier.models import Lane
 from notifier.runtime import Service
 from notifier.staff import sessions
@@ -228,7 +228,7 @@ class Worker:
 
     # --- the doorbell -----------------------------------------------------------------------------
 
-    async def _wake(self) -> None:
+    async def _wake(self, _lane: str = "") -> None:
         for bell in self._bells.values():
             bell.set()
 
@@ -291,7 +291,7 @@ class Worker:
         return ArqWorker(
             functions=[named(name) for name in self.handlers],
             redis_settings=redis_settings(self.service.settings.redis_url, patient=True),
-            queue_name=QUEUE,
+            queue_name=queue(USUAL_LANE),
             handle_signals=False,
             job_serializer=pack,
             job_deserializer=json.loads,

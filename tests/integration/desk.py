@@ -104,11 +104,9 @@ async def run_jobs(desk: Desk) -> None:
     """What the doorbell rang for, in the order it rang."""
     jobs = desk.db.jobs
     assert isinstance(jobs, InProcessJobs)
-    waiting = jobs._waiting
-    while waiting:
-        job, *ids = next(iter(waiting))
-        del waiting[(job, *ids)]
-        await desk.worker.handlers[job](*ids)
+    while found := jobs.take():
+        job, given = found
+        await desk.worker.handlers[job](*given)
 
 
 def token_in(page: str) -> str:
