@@ -59,7 +59,8 @@ async def test_redis_follows_the_same_rules_as_the_process(redis_server: RedisSe
 
 
 async def test_two_clients_together_keep_to_one_rate(clients: list[RedisCounters]) -> None:
-    rate, started = 60.0, []
+    rate = 60.0
+    started: list[float] = []
     pacers = [Pacer(rates={"sms": rate}, shared=counters) for counters in clients]
 
     async def send_all(pacer: Pacer, until: float) -> None:
