@@ -171,8 +171,10 @@ class Settings(BaseSettings):
     @field_validator("alarm_url")
     @classmethod
     def _is_web_address(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in ("http", "https"):
-            raise ValueError("write it as https://…")
+        parts = urlsplit(value)
+        on_this_machine = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if value and not on_this_machine and (parts.scheme != "https" or not parts.hostname):
+            raise ValueError("write it as https://…; http:// will do on this machine alone")
         return value
 
     @model_validator(mode="after")
