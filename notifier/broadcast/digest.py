@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, or_, select, tuple_, update
 
 from channels.base import Medium
 from notifier.broadcast.notices import GOOD_FOR
@@ -61,12 +61,37 @@ class _Run:
     after: tuple[UUID, UUID] | None
 
     @property
-    def waiting(self) -> list[ColumnElement[bool]]:
-        """The rows it gathers. A paused message's wait for the next run."""
+    def page(self) -> Select[UUID | None, UUID]:
+        """The next waiting deliveries, in the order of the index that holds them."""
+        place = tuple_(Delivery.message_id, Delivery.contact_point_id)
+        after = [place > tuple_(*self.after)] if self.after else []
+        return (
+            select(Delivery.message_id, Delivery.contact_point_id)
+            .where(Delivery.digest == self.frequency, *self._waits, *after)
+            .order_by(Delivery.message_id, Delivery.contact_point_id)
+            .limit(PAGE)
+        )
+
+    def waiting_for(self, points: Collection[UUID]) -> Select[int, UUID | None, UUID, str]:
+        """All that waits for these contact points, held until the transaction ends."""
+        return (
+            select(Delivery.id, Delivery.message_id, Delivery.contact_point_id, Delivery.language)
+            .where(
+                Delivery.contact_point_id.in_(points),
+                # Hidden from the index of what waits: read by people, not through everybody's rows.
+                func.coalesce(Delivery.digest, "") == self.frequency,
+                *self._waits,
+            )
+            .order_by(Delivery.id)
+            .with_for_update()
+        )
+
+    @property
+    def _waits(self) -> list[ColumnElement[bool]]:
+        """A paused message's deliveries wait for the next run."""
         paused = select(Message.id).where(Message.state == MessageState.PAUSED)
         return [
             IS_PENDING,
-            Delivery.digest == self.frequency,
             Delivery.digest_notice_id.is_(None),
             Delivery.due_at <= self.closing,
             Delivery.message_id.not_in(paused),
@@ -127,11 +152,7 @@ async def _take(tx: Tx, frequency: Frequency, settings: Settings, until: datetim
 
 
 async def _page(tx: Tx, run: _Run, settings: Settings) -> int:
-    place = tuple_(Delivery.message_id, Delivery.contact_point_id)
-    page = select(Delivery.message_id, Delivery.contact_point_id).where(*run.waiting)
-    if run.after:
-        page = page.where(place > tuple_(*run.after))
-    rows = (await tx.execute(page.order_by(Delivery.message_id, Delivery.contact_point_id).limit(PAGE))).all()
+    rows = (await tx.execute(run.page)).all()
     digests = await _gather(tx, run, {row.contact_point_id for row in rows}, settings) if rows else []
     made = await _plan(tx, digests)
     if len(rows) < PAGE:
@@ -153,20 +174,14 @@ async def _gather(tx: Tx, run: _Run, points: Collection[UUID], settings: Setting
             ).where(or_(ContactPoint.id.in_(points), ContactPoint.subscriber_id.in_(whose)))
         )
     ).all()
-    rows = (
-        await tx.execute(
-            select(Delivery.id, Delivery.message_id, Delivery.contact_point_id, Delivery.language)
-            .where(*run.waiting, Delivery.contact_point_id.in_([contact.id for contact in contacts]))
-            .order_by(Delivery.id)
-            .with_for_update()
-        )
-    ).all()
+    rows = (await tx.execute(run.waiting_for([contact.id for contact in contacts]))).all()
     items = await _items(tx, {row.message_id for row in rows}, settings)
     late = [row.id for row in rows if _is_late(items[row.message_id, ENGLISH], tx.now)]
     await _expire(tx, late)
     waiting: dict[UUID, list[Row[Any]]] = {}
+    gone = set(late)
     for row in rows:
-        if row.id not in set(late):
+        if row.id not in gone:
             waiting.setdefault(row.contact_point_id, []).append(row)
     people: dict[UUID, list[Row[Any]]] = {}
     for contact in contacts:
