@@ -1,64 +1,51 @@
-"""What a provider later says of an attempt: kept raw, and applied by rank, in whatever order it comes."""
+"""What a provider later says of an attempt: kept raw, and applied by rank, in whatever order it comes.
 
+A receipt finds its attempt by our own token, which the channel gave the provider. One that brings the provider's
+id alone is an orphan until that id is known: `match_orphans` when the attempt is settled, `match_late_orphans`
+where it was settled before. No index serves that last search: it would cost every attempt of every channel.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, func, select, update
 
 from channels.base import Progress, Receipt
 from notifier.db import Tx
-from notifier.delivery.record import follow_digests, note_events
+from notifier.delivery.alarms import AlarmKind, clear_alarm, raise_alarm
+from notifier.delivery.record import follow_digests
+from notifier.delivery.replay import STATE, is_superseded, outweighs
 from notifier.delivery.tokens import read_attempt_token
-from notifier.models import Delivery, DeliveryState, ReceiptRow
+from notifier.models import Alarm, Attempt, Delivery, DeliveryState, ReceiptRow
 from subscribers.dialects import insert_for
 from subscribers.models import ContactPoint, ContactPointState
 
 RAW = "receipts.raw"
-
-# What each word makes of a delivery; `sent` raises nothing, but resolves a doubt.
-STATE = {
-    Progress.SENT: DeliveryState.ACCEPTED,
-    Progress.DELIVERED: DeliveryState.DELIVERED,
-    Progress.UNDELIVERED: DeliveryState.UNDELIVERED,
-    Progress.BOUNCED: DeliveryState.BOUNCED,
-    Progress.COMPLAINED: DeliveryState.COMPLAINED,
-}
-
-# A state gives way only to words that weigh more. At a tie: a text delivered beats one undelivered,
-# a bounce beats a mail taken for delivered.
-WEIGHT = {
-    DeliveryState.PENDING: 5,
-    DeliveryState.LEASED: 5,
-    DeliveryState.IN_DOUBT: 5,
-    DeliveryState.UNKNOWN: 5,
-    DeliveryState.STARTED: 5,
-    DeliveryState.ACCEPTED: 10,
-    DeliveryState.UNDELIVERED: 40,
-    DeliveryState.DELIVERED: 41,
-    DeliveryState.BOUNCED: 42,
-    DeliveryState.COMPLAINED: 50,
-}
-
-
-def outweighs(new: DeliveryState, old: DeliveryState) -> bool:
-    """Does a receipt's state replace the present one? Pure."""
-    return WEIGHT[new] > WEIGHT.get(old, 100)
+ORPHANS_WITHIN = timedelta(minutes=10)
+TOO_MANY_ORPHANS = 20
+LATEST_ORPHAN = timedelta(days=4)  # providers tell for three days
+PAGE = 1000
 
 
 async def record(tx: Tx, channel: str, receipt: Receipt, *, delivery: int | None = None) -> bool:
     """Keep a receipt and raise its delivery's state. False where it was known already.
 
     delivery: named by a bounce address, where no attempt token came back. A receipt whose attempt is
-    unknown is kept as an orphan. A repeated event id changes nothing.
+    unknown is kept as an orphan. A repeated event id changes nothing, but may give an orphan its attempt.
     """
     named = read_attempt_token(tx.keys, receipt.attempt) if receipt.attempt else None
     found, number = named or (delivery, None)
+    if found is None:
+        found, number = await _of_a_sibling(tx, channel, receipt.provider_id)
+    event_id = receipt.event_id[:200]
     stored = await tx.execute(
         insert_for(tx, ReceiptRow)
         .on_conflict_do_nothing(index_elements=["channel", "event_id"])
         .values(
             channel=channel,
-            event_id=receipt.event_id[:200],
+            event_id=event_id,
             provider_id=receipt.provider_id[:200] or None,
             delivery_id=found,
             number=number,
@@ -68,47 +55,169 @@ async def record(tx: Tx, channel: str, receipt: Receipt, *, delivery: int | None
             at=tx.now,
         )
     )
-    if stored.rowcount == 0:
+    if stored.rowcount == 0 and (found is None or not await _adopt(tx, (channel, event_id), found, number)):
         return False
-    if found is not None:
-        await _apply(tx, found, number, receipt)
+    if found is None:
+        await _watch_orphans(tx, channel)
+        return True
+    await _apply(tx, found, number, receipt.progress, code=receipt.code, provider_id=receipt.provider_id)
+    if receipt.permanent and receipt.progress in (Progress.BOUNCED, Progress.COMPLAINED):
+        await _end_address(tx, found, receipt.progress)
     return True
 
 
-async def _apply(tx: Tx, delivery: int, number: int | None, receipt: Receipt) -> None:
+async def match_orphans(tx: Tx, channel: str, settled: Mapping[str, tuple[int, int]]) -> int:
+    """Apply what came before the settle with the provider's id alone; how many receipts found their attempt.
+
+    settled: the provider's id → (delivery, number of the attempt), of attempts that were just settled.
+    """
+    if not settled:
+        return 0
+    rows = await tx.execute(
+        select(ReceiptRow.event_id, ReceiptRow.provider_id, ReceiptRow.progress, ReceiptRow.code)
+        .where(
+            ReceiptRow.channel == channel,
+            ReceiptRow.provider_id.in_(list(settled)),
+            ReceiptRow.delivery_id.is_(None),
+        )
+        .order_by(ReceiptRow.id)
+        .with_for_update(skip_locked=True)  # whoever holds one is giving it its attempt
+    )
+    found = rows.all()
+    for row in found:
+        delivery, number = settled[row.provider_id]
+        if await _adopt(tx, (channel, row.event_id), delivery, number):
+            progress = Progress(row.progress)
+            await _apply(tx, delivery, number, progress, code=row.code or "", provider_id=row.provider_id)
+    return len(found)
+
+
+async def match_late_orphans(tx: Tx) -> int:
+    """Apply what came with the provider's id alone after the settle; how many found their attempt.
+
+    Reads every attempt once, and only where there is such a receipt of the last days: for once an hour.
+    """
+    recent = (
+        ReceiptRow.delivery_id.is_(None),
+        ReceiptRow.provider_id.is_not(None),
+        ReceiptRow.at > tx.now - LATEST_ORPHAN,
+    )
+    if not await tx.scalar(select(exists().where(*recent))):
+        return 0
+    rows = await tx.execute(
+        select(ReceiptRow.channel, ReceiptRow.provider_id, Attempt.delivery_id, Attempt.number)
+        .join(Attempt, Attempt.provider_id == ReceiptRow.provider_id)
+        .join(Delivery, (Delivery.id == Attempt.delivery_id) & (Delivery.channel == ReceiptRow.channel))
+        .where(*recent)
+        .order_by(ReceiptRow.id)
+        .limit(PAGE)
+    )
+    settled: dict[str, dict[str, tuple[int, int]]] = {}
+    for row in rows:
+        settled.setdefault(row.channel, {})[row.provider_id] = (row.delivery_id, row.number)
+    return sum([await match_orphans(tx, channel, ids) for channel, ids in settled.items()])
+
+
+async def ease_orphan_alarms(tx: Tx) -> None:
+    """Clear the alarm of each channel whose receipts find their attempts again."""
+    kind = AlarmKind.ORPHANS
+    for channel in (
+        (await tx.execute(select(Alarm.key).where(Alarm.kind == kind.value, Alarm.cleared_at.is_(None))))
+        .scalars()
+        .all()
+    ):
+        if await _recent_orphans(tx, channel) < TOO_MANY_ORPHANS:
+            await clear_alarm(tx, kind, channel)
+
+
+async def _of_a_sibling(tx: Tx, channel: str, provider_id: str) -> tuple[int | None, int | None]:
+    """The attempt of an earlier receipt about the same thing."""
+    if not provider_id:
+        return None, None
     row = (
         await tx.execute(
-            select(Delivery.state, Delivery.fence, Delivery.contact_point_id)
-            .where(Delivery.id == delivery)
-            .with_for_update()
+            select(ReceiptRow.delivery_id, ReceiptRow.number)
+            .where(
+                ReceiptRow.channel == channel,
+                ReceiptRow.provider_id == provider_id[:200],
+                ReceiptRow.delivery_id.is_not(None),
+            )
+            .limit(1)
         )
     ).first()
-    if row is None:
+    return (row.delivery_id, row.number) if row else (None, None)
+
+
+async def _adopt(tx: Tx, event: tuple[str, str], delivery: int, number: int | None) -> bool:
+    """Give an orphan its attempt; False where it has one."""
+    channel, event_id = event
+    given = await tx.execute(
+        update(ReceiptRow)
+        .where(
+            ReceiptRow.channel == channel,
+            ReceiptRow.event_id == event_id,
+            ReceiptRow.delivery_id.is_(None),
+        )
+        .values(delivery_id=delivery, number=number)
+    )
+    return given.rowcount > 0
+
+
+async def _apply(
+    tx: Tx, delivery: int, number: int | None, progress: Progress, *, code: str, provider_id: str
+) -> None:
+    old = await tx.scalar(select(Delivery.state).where(Delivery.id == delivery).with_for_update())
+    if old is None:
         return
-    old, new = DeliveryState(row.state), STATE[receipt.progress]
-    superseded = number is not None and number < row.fence and not old.is_terminal
-    if outweighs(new, old) and not (superseded and receipt.progress is Progress.UNDELIVERED):
-        await _raise(tx, delivery, old, new, receipt)
-    if receipt.permanent and receipt.progress in (Progress.BOUNCED, Progress.COMPLAINED):
-        await _end_address(tx, row.contact_point_id, receipt.progress)
-
-
-async def _raise(tx: Tx, delivery: int, old: DeliveryState, new: DeliveryState, receipt: Receipt) -> None:
+    new = STATE[progress]
+    if not outweighs(new, DeliveryState(old)):
+        return
+    if new is DeliveryState.UNDELIVERED and number is not None:
+        newest = await tx.scalar(select(func.max(Attempt.number)).where(Attempt.delivery_id == delivery))
+        if is_superseded(new, number, newest or 0):
+            return
     values: dict[str, Any] = {"state": new, "lease_until": None, "owner": None}
-    if receipt.provider_id:
-        values["provider_id"] = receipt.provider_id[:200]
-    if receipt.code:
-        values["reason"] = f"the provider says {receipt.progress} ({receipt.code[:40]})"
+    values["reason"] = f"the provider says {progress} ({code[:40]})" if code else None
+    if provider_id:
+        values["provider_id"] = provider_id[:200]
     await tx.execute(update(Delivery).where(Delivery.id == delivery).values(**values))
-    if not old.is_terminal:
-        await note_events(tx, [delivery], "resolved", f"{new}: the provider's receipt says so")
     await follow_digests(tx, [delivery])
 
 
-async def _end_address(tx: Tx, contact_point: UUID, progress: Progress) -> None:
+async def _end_address(tx: Tx, delivery: int, progress: Progress) -> None:
+    contact_point: UUID | None = await tx.scalar(
+        select(Delivery.contact_point_id).where(Delivery.id == delivery)
+    )
     ended = ContactPointState.BOUNCED if progress is Progress.BOUNCED else ContactPointState.STOPPED
     await tx.execute(
         update(ContactPoint)
         .where(ContactPoint.id == contact_point, ContactPoint.state == ContactPointState.ACTIVE)
         .values(state=ended, stopped_at=tx.now)
     )
+
+
+async def _watch_orphans(tx: Tx, channel: str) -> None:
+    """Raise the alarm where many receipts find no attempt; not counted again while it stands."""
+    stands = exists().where(
+        Alarm.kind == AlarmKind.ORPHANS.value, Alarm.key == channel, Alarm.cleared_at.is_(None)
+    )
+    if await tx.scalar(select(stands)) or await _recent_orphans(tx, channel) < TOO_MANY_ORPHANS:
+        return
+    detail = f"{TOO_MANY_ORPHANS} receipts of {channel} within 10 minutes name no attempt of ours"
+    await raise_alarm(tx, AlarmKind.ORPHANS, channel, detail)
+
+
+async def _recent_orphans(tx: Tx, channel: str) -> int:
+    """How many of the last ten minutes, but no more than are too many."""
+    recent = (
+        select(ReceiptRow.id)
+        .where(
+            ReceiptRow.delivery_id.is_(None),
+            ReceiptRow.channel == channel,
+            ReceiptRow.at > tx.now - ORPHANS_WITHIN,
+        )
+        .limit(TOO_MANY_ORPHANS)
+        .subquery()
+    )
+    found: int = await tx.scalar(select(func.count()).select_from(recent))
+    return found
