@@ -1,8 +1,12 @@
 """The one place where the two databases are told apart in a statement."""
 
 from typing import Any
+from uuid import UUID
 
+from sqlalchemy import BigInteger, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from subscribers.models import Transaction
 
@@ -13,3 +17,62 @@ def insert_for(tx: Transaction, table: Any) -> Any:
     An INSERT … SELECT … ON CONFLICT needs a WHERE in its SELECT, or SQLite cannot parse it.
     """
     return postgresql.insert(table) if tx.dialect == "postgresql" else sqlite.insert(table)
+
+
+async def analyze(tx: Transaction, table: str) -> None:
+    """Tell the planner what a table holds now, after many rows came: or it goes on as if it were empty.
+
+    Inside the transaction it sees what that has written. `table` is a name of ours.
+    """
+    if tx.dialect == "sqlite":
+        await tx.execute(text("PRAGMA analysis_limit = 1000"))  # so many rows of each index, not all
+    await tx.execute(text(f"ANALYZE {table}"))
+
+
+async def read_widely(tx: Transaction) -> None:
+    """For the rest of the transaction: statements walk indexes in order, side by side, whatever their number.
+
+    Left to itself the planner hashes millions of rows, which it thinks fewer, and compiles the statement first.
+    """
+    if tx.dialect == "postgresql":
+        for setting in ("jit = off", "enable_hashagg = off", "enable_hashjoin = off", "work_mem = '64MB'"):
+            await tx.execute(text(f"SET LOCAL {setting}"))
+
+
+async def middle_of(tx: Transaction, table: str, column: str) -> UUID | None:
+    """About the middle of a column's values, by PostgreSQL's own statistics; None where it has none."""
+    if tx.dialect != "postgresql":
+        return None
+    found: UUID | None = await tx.scalar(_MIDDLE, {"table": table, "column": column})
+    return found
+
+
+_MIDDLE = text(
+    "SELECT bounds[(array_length(bounds, 1) + 1) / 2] FROM ("
+    " SELECT CAST(CAST(histogram_bounds AS text) AS uuid[]) AS bounds FROM pg_stats"
+    " WHERE schemaname = current_schema() AND tablename = :table AND attname = :column) AS known"
+)
+
+
+class low_bits(FunctionElement[int]):  # noqa: N801 - reads as a function
+    """The last 32 bits of a UUID column, as a number: by chance, in the ids we make."""
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "low_bits"
+
+
+@compiles(low_bits, "postgresql")
+def _low_bits_of_uuid(element: Any, compiler: Any, **more: Any) -> str:
+    column = compiler.process(element.clauses, **more)
+    return f"CAST(CAST('x' || right(CAST({column} AS text), 8) AS bit(32)) AS bigint)"
+
+
+@compiles(low_bits, "sqlite")
+def _low_bits_of_text(element: Any, compiler: Any, **more: Any) -> str:
+    column = compiler.process(element.clauses, **more)
+    digits = (
+        f"((instr('0123456789abcdef', substr({column}, {25 + place}, 1)) - 1) << {28 - 4 * place})"
+        for place in range(8)
+    )
+    return f"({' + '.join(digits)})"

@@ -1,11 +1,14 @@
-"""Turns eastings and northings of the British National Grid into latitude and longitude. Pure.
+"""The British National Grid: its squares of 250 m, and the way from it to latitude and longitude. Pure.
 
-Called by the reader of postcode files that carry no latitude (Code-Point Open). Inverse transverse
+`places` keeps a person's square beside the sealed postcode. `to_lat_long` is called by the reader of
+postcode files that carry no latitude (Code-Point Open). Inverse transverse
 Mercator on the Airy 1830 ellipsoid, then the seven-parameter Helmert shift to WGS84: Ordnance Survey,
 "A guide to coordinate systems in Great Britain", annexes B and C. Right to about 5 metres.
 """
 
 from math import atan2, cos, degrees, radians, sin, sqrt, tan
+
+CELL_METRES = 250
 
 AIRY_A, AIRY_B = 6_377_563.396, 6_356_256.909  # metres
 WGS84_A, WGS84_B = 6_378_137.0, 6_356_752.3142
@@ -20,6 +23,16 @@ GROWTH = -20.4894e-6
 _N = (AIRY_A - AIRY_B) / (AIRY_A + AIRY_B)
 _E2 = 1 - (AIRY_B / AIRY_A) ** 2
 _WGS84_E2 = 1 - (WGS84_B / WGS84_A) ** 2
+
+
+def cell_of(easting: int, northing: int) -> tuple[int, int]:
+    """The square a point lies in: (east, north) of its south-west corner, in squares."""
+    return easting // CELL_METRES, northing // CELL_METRES
+
+
+def in_cells(metres: float) -> float:
+    """A coordinate so that a square's own number stands for its centre: for distances between squares."""
+    return metres / CELL_METRES - 0.5
 
 
 def to_lat_long(easting: int, northing: int) -> tuple[float, float]:

@@ -96,6 +96,13 @@ class Keys:
             raise CannotOpen("the address key is not loaded: open the database first")
         return hmac.digest(self._address_key, f"{medium}\0{address}".encode(), "sha256")
 
+    def postcode_hash(self, postcode: str) -> bytes:
+        """32 bytes by which a home is found without opening it. The postcode is in its canonical form.
+
+        The key is that of addresses; the word before the value, which no medium bears, keeps the two apart.
+        """
+        return self.address_hash("postcode", postcode)
+
     # --- tokens -----------------------------------------------------------------------------
 
     def token(self, use: Use, payload: bytes) -> str:
