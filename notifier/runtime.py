@@ -5,7 +5,7 @@ Commands that send nothing open it with `channels=()`: the names of the channels
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,6 +14,7 @@ from channels.registry import Channels, find, installed, opened
 from notifier import config, failpoints
 from notifier.config import BadConfiguration, Environment, Settings
 from notifier.db import Database
+from notifier.delivery.counters import Counters, LocalCounters, RedisCounters
 from notifier.errors import Unavailable
 from notifier.inbox.resolvers import DEFAULT_RESOLVERS
 from notifier.inbox.route import Resolver
@@ -23,12 +24,16 @@ from subscribers.signing import CannotOpen, Keys
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What an edge works with. resolvers: the ordered rule by which an incoming message finds its team."""
+    """What an edge works with. resolvers: the ordered rule by which an incoming message finds its team.
+
+    counters: of every process where there is Redis, else of this one.
+    """
 
     environment: Environment
     db: Database
     channels: Channels
     resolvers: Sequence[Resolver] = DEFAULT_RESOLVERS
+    counters: Counters = field(default_factory=LocalCounters)
 
     @property
     def settings(self) -> Settings:
@@ -80,10 +85,12 @@ async def open_service(
         raise BadConfiguration(
             f"NOTIFIER_SECRET_KEYS: {error}. Add the key that sealed this database."
         ) from error
+    counters = RedisCounters(settings.redis_url) if settings.redis_url else LocalCounters()
     try:
         async with opened(settings.channels if sends else [], environment.for_channels()) as channels:
-            yield Service(environment=environment, db=db, channels=channels)
+            yield Service(environment=environment, db=db, channels=channels, counters=counters)
     finally:
+        await counters.close()
         await bell.close()
         await db.close()
 

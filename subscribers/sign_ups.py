@@ -123,6 +123,12 @@ async def codes_of_late(tx: Transaction) -> tuple[int, int]:
     return row.sent, row.used
 
 
+async def codes_since(tx: Transaction, since: datetime) -> int:
+    """How many codes were sent after that moment."""
+    counted = select(func.count()).where(SignUp.created_at > since, SignUp.code_hash.is_not(None))
+    return int(await tx.scalar(counted))
+
+
 async def drop_old(tx: Transaction, *, confirmed_before: datetime) -> int:
     """Delete the unconfirmed once they have expired, and confirmed ones of before that time."""
     gone = await tx.execute(

@@ -72,7 +72,10 @@ class SignUpForm:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmed:
-    """The address is its owner's. next_phone: the phone of the same form, waiting for its code."""
+    """The address is its owner's. next_phone: the phone of the same form, waiting for its code.
+
+    phone_left: that phone could not be asked just now.
+    """
 
     contact_point: UUID
     subscriber: UUID
@@ -80,14 +83,16 @@ class Confirmed:
     area_names: tuple[str, ...]
     manage_url: str
     next_phone: UUID | None = None
+    phone_left: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The link is good and has not been used."""
+    """The link is good and has not been used. then_texts: a phone of the same form would be asked next."""
 
     medium: str
     area_names: tuple[str, ...]
+    then_texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -239,11 +244,20 @@ async def see_link(tx: Tx, token: str, *, public_url: str) -> Waiting | Confirme
         case SignUpState.WAITING:
             places = await subscriptions.known_areas(tx, wish.choices.area_codes)
             contact = await contact_points.get(tx, wish.contact_point)
-            return Waiting(medium=contact.medium if contact else "", area_names=tuple(places.values()))
+            return Waiting(
+                medium=contact.medium if contact else "",
+                area_names=tuple(places.values()),
+                then_texts=bool(wish.choices.phone) and "sms" in tx.carriers,
+            )
 
 
-async def confirm_link(tx: Tx, token: str, *, public_url: str) -> Confirmed | Expired | NoSuch:
-    """Follow a confirm link. Safe to repeat: the second time says the same and does nothing."""
+async def confirm_link(
+    tx: Tx, token: str, *, public_url: str, may_text: bool = True
+) -> Confirmed | Expired | NoSuch:
+    """Follow a confirm link. Safe to repeat: the second time says the same and does nothing.
+
+    may_text: whether the phone of the same form may be asked, which costs a text.
+    """
     found = await sign_ups.by_token(tx, token)
     if found is None:
         return NoSuch()
@@ -255,7 +269,7 @@ async def confirm_link(tx: Tx, token: str, *, public_url: str) -> Confirmed | Ex
         return Expired()
     if wish.state is SignUpState.CONFIRMED:
         return await _confirmed(tx, wish, public_url)
-    return await _confirm(tx, wish, actor="link", public_url=public_url)
+    return await _confirm(tx, wish, actor="link", public_url=public_url, may_text=may_text)
 
 
 async def confirm_code(tx: Tx, phone: str | UUID, code: str, *, public_url: str) -> Confirmed | NoSuch:
@@ -287,7 +301,9 @@ async def confirm_by_reply(tx: Tx, contact_point: UUID, text: str, *, public_url
     return await _confirm(tx, wish, actor="reply", public_url=public_url) if wish else NoSuch()
 
 
-async def _confirm(tx: Tx, wish: Wish, *, actor: str, public_url: str) -> Confirmed | NoSuch:
+async def _confirm(
+    tx: Tx, wish: Wish, *, actor: str, public_url: str, may_text: bool = True
+) -> Confirmed | NoSuch:
     """The contact point's row is held by the caller."""
     contact = await contact_points.get(tx, wish.contact_point)
     others = [other for other in await sign_ups.waiting(tx, wish.contact_point) if other.id != wish.id]
@@ -305,6 +321,8 @@ async def _confirm(tx: Tx, wish: Wish, *, actor: str, public_url: str) -> Confir
         await say_welcome(tx, confirmed, dedupe_key=f"welcome:{wish.id}")
     if not wish.choices.phone or "sms" not in tx.carriers:
         return confirmed
+    if not may_text:
+        return replace(confirmed, phone_left=True) if isinstance(confirmed, Confirmed) else confirmed
     await ask(
         tx,
         "sms",

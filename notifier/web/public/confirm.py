@@ -17,6 +17,7 @@ from notifier.web import addresses
 from notifier.web.context import show
 from notifier.web.forms import EMPTY, Filled, Form, fields, read
 from notifier.web.service import database, settings
+from notifier.web.text_limit import may_text
 
 WRONG_CODE = "That code is wrong or has run out. Check it, or sign up again to get a new one"
 
@@ -62,10 +63,12 @@ async def see(request: web.Request) -> web.Response:
 
 async def confirm(request: web.Request) -> web.Response:
     """The button. Safe to press again."""
+    token, public_url = request.match_info["token"], settings(request).public_url
+    async with database(request).transaction(read_only=True) as tx:
+        seen = await welcome.see_link(tx, token, public_url=public_url)
+    allowed = not (isinstance(seen, Waiting) and seen.then_texts) or await may_text(request)
     async with database(request).transaction() as tx:
-        found = await welcome.confirm_link(
-            tx, request.match_info["token"], public_url=settings(request).public_url
-        )
+        found = await welcome.confirm_link(tx, token, public_url=public_url, may_text=allowed)
     return _confirmed(request, found) if isinstance(found, Confirmed) else _run_out(request)
 
 
@@ -115,6 +118,7 @@ def _confirmed(request: web.Request, found: Confirmed) -> web.Response:
         area_names=found.area_names,
         manage_url=found.manage_url,
         contact=str(found.next_phone or ""),
+        phone_left=found.phone_left,
     )
 
 

@@ -26,6 +26,7 @@ from notifier.web.forms import EMPTY, Filled, Form, Says, fields, query, read
 from notifier.web.public import places
 from notifier.web.public.sign_up import MOST_AREAS, Language, Topics
 from notifier.web.service import database, settings
+from notifier.web.text_limit import SENTENCE, may_text
 from subscribers.models import ContactPointState, Frequency, LeastPriority
 from subscribers.topics import topic_labels
 from templates.languages import NAMES
@@ -172,6 +173,10 @@ async def add_address(request: web.Request) -> web.Response:
     filled = read(NewAddress, await fields(request), context=settings(request).mail_domain)
     if filled.value is None:
         return await _page(request, filled)
+    async with database(request).transaction(read_only=True) as tx:
+        await _fresh(tx, request)
+    if filled.value.medium == "sms" and not await may_text(request):
+        return await _page(request, filled.with_errors({"address": SENTENCE}))
     async with database(request).transaction() as tx:
         access = await _fresh(tx, request)
         await preferences.add_address(

@@ -23,6 +23,7 @@ from notifier.web.public import places
 from notifier.web.public.home import postcode_in
 from notifier.web.service import database, settings
 from notifier.web.session import form_age_seconds
+from notifier.web.text_limit import SENTENCE, may_text
 from subscribers import names, postcodes
 from subscribers.consent import WORDING
 from subscribers.models import Frequency, LeastPriority
@@ -153,6 +154,9 @@ async def submit(request: web.Request) -> web.Response:
     if sent.one(DECOY) or form_age_seconds(request) < FASTEST_PERSON_SECONDS:
         log.info("sign_up_ignored", reason="decoy" if sent.one(DECOY) else "too fast")
         return _sent(filled.value)
+    if filled.value.phone and not filled.value.email and not await may_text(request):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return await _form(request, filled.with_errors({"phone": SENTENCE}), status=status)
     try:
         async with database(request).transaction() as tx:
             await welcome.sign_up(tx, _wish(filled.value), public_url=settings(request).public_url)
@@ -210,6 +214,7 @@ async def _form(
     chosen: list[str] | None = None,
     postcode: str = "",
     doubted: bool = False,
+    status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY,
 ) -> web.Response:
     """The form as it stands. Offers the chosen areas first, then the wards beside them, else all wards."""
     codes = list(filled.typed.get("area", ())) or chosen or []
@@ -218,11 +223,10 @@ async def _form(
         boroughs = {each.within_code for each in first}
         others = [each for each in await places.wards(tx, boroughs or None) if each not in first]
         topics = await topic_labels(tx, "en")
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if filled.errors else HTTPStatus.OK
     return show(
         request,
         "public/sign_up.html",
-        status=status,
+        status=status if filled.errors else HTTPStatus.OK,
         form=filled,
         chosen=first,
         others=others,
