@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from notifier.db import Tx
 from notifier.delivery.alarms import OpenAlarm, open_alarms
-from notifier.models import BreakerRow, BreakerState, Hold
+from notifier.models import Attempt, BreakerRow, BreakerState, Delivery, Hold, WorkerRow
 
+HEARD_WITHIN = timedelta(seconds=15)
 STATE_WORDS = {
     BreakerState.CLOSED: "working",
     BreakerState.OPEN: "out of order; tried again soon",
@@ -91,3 +92,25 @@ async def sending_state(tx: Tx) -> SendingState:
         ],
         alarms=await open_alarms(tx),
     )
+
+
+async def live_workers(tx: Tx) -> int:
+    """How many workers were heard of lately."""
+    return int(
+        await tx.scalar(
+            select(func.count()).select_from(WorkerRow).where(WorkerRow.seen_at > tx.now - HEARD_WITHIN)
+        )
+        or 0
+    )
+
+
+async def last_accepted(tx: Tx, channel: str) -> datetime | None:
+    """When a provider took the newest delivery of a channel that it took."""
+    found: datetime | None = await tx.scalar(
+        select(Attempt.settled_at)
+        .join(Delivery, Delivery.id == Attempt.delivery_id)
+        .where(Delivery.channel == channel, Attempt.outcome == "accepted")
+        .order_by(Attempt.delivery_id.desc(), Attempt.number.desc())
+        .limit(1)
+    )
+    return found
