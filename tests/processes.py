@@ -44,6 +44,29 @@ def outside_the_loop(call: Callable[[], T]) -> T:
         return thread.submit(call).result()
 
 
+def children_of(process_id: int) -> list[int]:
+    """The processes that a process has started and that still run (Linux)."""
+    listed = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    return [int(child) for child in listed.split()]
+
+
+def wait_until_gone(process_ids: Sequence[int]) -> None:
+    """Wait until processes that are not our children have ended."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(_is_running(process_id) for process_id in process_ids):
+        if time.monotonic() > deadline:
+            raise ServerDied(f"some of {process_ids} do not end")
+        time.sleep(0.005)
+
+
+def _is_running(process_id: int) -> bool:
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 @contextmanager
 def short_folder(kind: str, *, in_memory: bool = False) -> Iterator[Path]:
     """A new folder, gone at the end. Its path is short: PostgreSQL keeps a socket in it.

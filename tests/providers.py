@@ -144,7 +144,7 @@ async def until(condition, *, seconds: float, what: str) -> None:  # type: ignor
             return
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"in {seconds} s it did not happen: {what}")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.03)
 
 
 __all__ = ["DOMAIN", "NUMBER", "Notifier", "Providers", "database", "free_port", "providers", "until"]

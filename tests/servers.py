@@ -6,6 +6,7 @@ the programs on PATH or in Debian's folders, else from the wheels of the `test` 
 """
 
 import asyncio
+import contextlib
 import importlib.util
 import itertools
 import os
@@ -23,7 +24,14 @@ from urllib.parse import urlsplit
 import asyncpg
 import redis
 
-from tests.processes import Child, ServerDied, outside_the_loop, short_folder
+from tests.processes import (
+    Child,
+    ServerDied,
+    children_of,
+    outside_the_loop,
+    short_folder,
+    wait_until_gone,
+)
 
 DATABASE_VARIABLE = "NOTIFIER_TEST_DATABASE_URL"
 REDIS_VARIABLE = "NOTIFIER_TEST_REDIS_URL"
@@ -155,6 +163,17 @@ class Postgres:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def crash(self) -> None:
+        """SIGKILL to every process of the server at once, as when the machine loses its power."""
+        child = self._ours()
+        assert child.process is not None
+        backends = children_of(child.process.pid)
+        child.end(signal.SIGKILL)
+        for backend in backends:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(backend, signal.SIGKILL)
+        wait_until_gone(backends)
 
     def _ours(self) -> Child:
         if self._child is None:

@@ -38,7 +38,7 @@ class Caller:
 
     async def draft(self, title: str, *, key: str, **changes: Any) -> tuple[int, Any]:
         """Write a message."""
-        return await self.call("POST", "/messages", written(title) | changes, key=key)
+        return await self.call("POST", "/messages", {**written(title), **changes}, key=key)
 
     async def approve(self, message: UUID | str, *, key: str = "") -> tuple[int, Any]:
         return await self.call("POST", f"/messages/{message}/approve", {}, key=key)

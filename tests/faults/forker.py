@@ -9,6 +9,7 @@ is a process of its own, with its own environment, log and connections, and is e
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -41,9 +42,20 @@ class Forker:
             assert self._process.stdout is not None
             self._process.stdout.close()
 
-    def fork(self, settings: Mapping[str, str], command: list[str], log: Path) -> int:
-        """Start `notifier COMMAND` with these settings alone; its process id."""
-        return int(self._ask({"fork": command, "settings": dict(settings), "log": str(log)}))
+    def fork(
+        self,
+        settings: Mapping[str, str],
+        command: list[str],
+        log: Path,
+        *,
+        most_file_bytes: int | None = None,
+    ) -> int:
+        """Start `notifier COMMAND` with these settings alone; its process id.
+
+        most_file_bytes: no file of its grows beyond, as on a disk that is full.
+        """
+        order = {"fork": command, "settings": dict(settings), "log": str(log), "most": most_file_bytes}
+        return int(self._ask(order))
 
     def wait(self, process: int, seconds: float) -> int | None:
         """The exit code of a child (negative: the signal that ended it), or None while it runs."""
@@ -70,9 +82,11 @@ class Forked:
         self.process: int | None = None
         self._forker, self._command, self._log = forker, list(command), log
 
-    def start(self, **more: str) -> None:
+    def start(self, *, most_file_bytes: int | None = None, **more: str) -> None:
         """Start it, with some settings more than its own."""
-        self.process = self._forker.fork(self.settings | more, self._command, self._log)
+        self.process = self._forker.fork(
+            self.settings | more, self._command, self._log, most_file_bytes=most_file_bytes
+        )
 
     def kill(self) -> None:
         """SIGKILL: no goodbye. Ended already: nothing happens."""
@@ -131,7 +145,7 @@ def serve() -> None:
         order = json.loads(line)
         answer: int | None
         if "fork" in order:
-            answer = child = _fork(order["fork"], order["settings"], order["log"])
+            answer = child = _fork(order)
             children.add(child)
         else:
             answer = _wait(order["wait"], order["seconds"])
@@ -167,16 +181,18 @@ def _warm_up() -> None:
     configure_mappers()
 
 
-def _fork(command: list[str], settings: Mapping[str, str], log: str) -> int:
+def _fork(order: Mapping[str, Any]) -> int:
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        _become(settings, log)
+        _become(order["settings"], order["log"])
+        if order["most"]:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (order["most"], resource.RLIM_INFINITY))
         from notifier.cli import notifier
 
-        notifier.main(args=command, prog_name="notifier")
+        notifier.main(args=order["fork"], prog_name="notifier")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:

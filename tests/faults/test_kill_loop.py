@@ -1,0 +1,97 @@
+"""SIGKILL in the middle of messages, again and again, by a drawn schedule: none lost, repeats within the bound.
+
+Half of the victims die at a fail point of the schedule, half by a kill from outside after some more was
+taken. W, the bound, is *M* rows for each slot of each lane of a killed worker.
+"""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from notifier.models import DeliveryState
+from tests.faults.drill import FACTOR, Drill, drill, sender
+from tests.faults.forker import Forked, Forker
+from tests.faults.plugin import Line, Size
+from tests.providers import providers
+from tests.servers import RedisServer
+
+PEOPLE = 150
+SLOTS, ROWS_A_SLOT = 4, 5
+POINTS = ("C2", "C3", "C4", "C5", "C6")
+BULK_SECONDS, URGENT_SECONDS = 75, 20
+
+New = Callable[[str], str]
+Record = Callable[[Line], None]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_workers_killed_again_and_again_lose_nothing_and_flag_every_repeat(
+    kind: str,
+    kill_round: int,
+    new_durable_database: New,
+    redis_server: RedisServer,
+    forker: Forker,
+    tmp_path: Path,
+    dice: random.Random,
+    size: Size,
+    record_fault: Record,
+) -> None:
+    url, kills = new_durable_database(kind), size(25, 50)
+    redis_url = redis_server.url if kind == "postgresql" else ""
+    async with providers() as ends, drill(url, ends, PEOPLE) as stage:
+        workers = [
+            sender(forker, ends, url, tmp_path / f"work{i}.log", redis_url=redis_url)
+            for i in range(1 if kind == "sqlite" else 2)
+        ]
+        try:
+            for worker in workers:
+                worker.start()
+            for number in range(kills):
+                await keep_busy(stage)
+                await kill(workers[number % len(workers)], stage, dice)
+            seconds = await stage.over(seconds=120, said=workers)
+        finally:
+            for worker in workers:
+                worker.kill()
+        found = await stage.history()
+    held = found.ended(DeliveryState.HELD) & found.missed  # lost its worker once too often: a person decides
+    bound = kills * SLOTS * ROWS_A_SLOT
+    record_fault(found.line(f"F1 {kills} kills #{kill_round + 1}", kind, bound=bound, seconds=seconds))
+    found.judge(bound=bound, missed=held)
+    assert all(found.ledger[key].rescues >= 3 for key in held)
+    assert len(held) <= len(found.ledger) // 20
+
+
+async def keep_busy(stage: Drill) -> None:
+    """One more message where the last ones are nearly out."""
+    planned = 2 * PEOPLE * len(stage.messages)
+    if planned - len(stage.ends.accepted()) < PEOPLE:
+        await stage.publish(kind=("priority_update", "news", "alert")[len(stage.messages) % 3])
+
+
+async def kill(victim: Forked, stage: Drill, dice: random.Random) -> None:
+    """End one process as the schedule says, and start it again unarmed."""
+    if dice.random() < 0.5:
+        more = dice.randrange(1, 40)
+        seen = len(stage.ends.accepted())
+        deadline = time.monotonic() + 1
+        while len(stage.ends.accepted()) < seen + more and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        victim.kill()
+    else:
+        place = f"{dice.choice(POINTS)}.{dice.choice(('before', 'after'))}:kill@{dice.randrange(1, 8)}"
+        victim.kill()
+        victim.start(NOTIFIER_FAILPOINT=place)
+        deadline = time.monotonic() + 0.8
+        while (code := victim.ended()) is None and time.monotonic() < deadline:
+            await keep_busy(stage)
+            await asyncio.sleep(0.01)
+        assert code in (None, -signal.SIGKILL), victim.said()
+        victim.kill()
+    victim.start()

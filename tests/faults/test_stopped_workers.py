@@ -1,0 +1,147 @@
+"""Workers that stand still, are stopped in order, share a message, or give way to a newer version."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from notifier.models import Attempt, Delivery, DeliveryState
+from tests.faults.drill import Drill, drill, sender
+from tests.faults.forker import Forked, Forker
+from tests.faults.plugin import Line, Size
+from tests.providers import Providers, until
+from tests.servers import RedisServer
+
+SLOTS, ROWS_A_SLOT = 4, 5
+LONGEST_STOP_SECONDS = 30
+
+New = Callable[[str], str]
+Record = Callable[[Line], None]
+
+
+async def some_went_out(stage: Drill, number: int) -> None:
+    """Wait until so many more were taken."""
+    enough = len(stage.ends.accepted()) + number
+    await until(lambda: len(stage.ends.accepted()) >= enough, seconds=40, what=f"{number} more went out")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_worker_that_stood_still_past_its_lease_sends_nothing_more(
+    kind: str,
+    new_durable_database: New,
+    far_ends: Providers,
+    forker: Forker,
+    tmp_path: Path,
+    record_fault: Record,
+) -> None:
+    """On SQLite it is the only sender, so that its leases run out while nobody takes its place."""
+    url = new_durable_database(kind)
+    async with drill(url, far_ends, 100) as stage:
+        await stage.publish()
+        frozen = sender(forker, far_ends, url, tmp_path / "frozen.log")
+        other = sender(forker, far_ends, url, tmp_path / "other.log")
+        try:
+            frozen.start()
+            await some_went_out(stage, 40)
+            frozen.freeze()
+            if kind == "postgresql":
+                other.start()
+                await stage.over(said=[other])
+            else:
+                await asyncio.sleep(1)
+            before = len(far_ends.accepted())
+            frozen.thaw()
+            seconds = await stage.over(said=[frozen])
+            await asyncio.sleep(0.5)
+            late = len(far_ends.accepted()) - before
+        finally:
+            frozen.kill()
+            other.kill()
+        found = await stage.history()
+    bound = SLOTS * ROWS_A_SLOT
+    record_fault(found.line("F3 SIGSTOP", kind, bound=bound, seconds=seconds))
+    found.judge(bound=bound)
+    if kind == "postgresql":
+        assert late <= bound, "what it had started may still arrive; what it had only claimed may not"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_an_orderly_stop_finishes_what_it_started_and_gives_back_the_rest(
+    kind: str,
+    new_durable_database: New,
+    far_ends: Providers,
+    forker: Forker,
+    tmp_path: Path,
+    size: Size,
+    record_fault: Record,
+) -> None:
+    url, people = new_durable_database(kind), size(150, 5000)
+    async with drill(url, far_ends, people) as stage:
+        await stage.publish()
+        worker = sender(forker, far_ends, url, tmp_path / "work.log")
+        try:
+            longest = 0.0
+            for _ in range(3):
+                worker.start()
+                await some_went_out(stage, 50)
+                began = time.monotonic()
+                assert await worker.stop(LONGEST_STOP_SECONDS) == 0, worker.said()
+                longest = max(longest, time.monotonic() - began)
+                stopped = await stage.history()
+                assert set(stopped.states) <= {"pending", "accepted"}
+            worker.start()
+            await stage.over(seconds=100, said=[worker])
+        finally:
+            worker.kill()
+        found = await stage.history()
+    record_fault(found.line("F4 SIGTERM", kind, bound=0, seconds=longest, note="seconds: longest stop"))
+    found.judge(bound=0)
+    assert not found.flagged
+
+
+async def owners(stage: Drill) -> Counter[str]:
+    """How many attempts each process made."""
+    async with stage.db.transaction(read_only=True) as tx:
+        rows = await tx.execute(select(Attempt.owner).join(Delivery, Delivery.id == Attempt.delivery_id))
+        return Counter(rows.scalars())
+
+
+async def test_four_workers_share_one_message_without_overlap_and_are_replaced_one_by_one(
+    new_durable_database: New,
+    redis_server: RedisServer,
+    far_ends: Providers,
+    forker: Forker,
+    tmp_path: Path,
+    size: Size,
+    record_fault: Record,
+) -> None:
+    url, people = new_durable_database("postgresql"), size(400, 5000)
+    async with drill(url, far_ends, people, redis_url=redis_server.url) as stage:
+
+        def worker(name: str) -> Forked:
+            return sender(forker, far_ends, url, tmp_path / f"{name}.log", redis_url=redis_server.url)
+
+        old, new = [worker(f"old{i}") for i in range(4)], [worker(f"new{i}") for i in range(4)]
+        try:
+            for process in old:
+                process.start()
+            await stage.publish()
+            for leaving, coming in zip(old, new, strict=True):
+                await some_went_out(stage, people // 4)
+                coming.start()
+                assert await leaving.stop(LONGEST_STOP_SECONDS) == 0, leaving.said()
+            seconds = await stage.over(seconds=100, said=new)
+        finally:
+            for process in [*old, *new]:
+                process.kill()
+        found = await stage.history()
+        by_owner = await owners(stage)
+    record_fault(found.line("F4 rolling restart of 4", "postgresql", bound=0, seconds=seconds))
+    found.judge(bound=0)
+    assert {entry.attempts for entry in found.ledger.values()} == {1}
+    assert found.states == {DeliveryState.ACCEPTED: 2 * people}
+    assert len([number for number in by_owner.values() if number >= 5]) >= 4, by_owner
