@@ -2,20 +2,23 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
+import click
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import select
 
-from channels.base import Content, Medium, Outcome, Outgoing
+from channels.base import Content, Idempotency, Medium, Outcome, Outgoing
 from channels.errors import ChannelError
 from channels.registry import find
-from notifier.broadcast.report import progress
 from notifier.config import BadConfiguration, Environment
+from notifier.delivery import nightly, proof
+from notifier.delivery.findings import Proved
 from notifier.errors import Unavailable
-from notifier.models import Message
 from notifier.runtime import Service, environment, open_service
 from subscribers.signing import random_token
+
+EVERY = 100_000  # deliveries between two words of progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,27 +86,51 @@ async def send_one(name: str, to: str, medium: Medium | None) -> Outcome:
 async def _database(settings: Environment, *, ledger_only: bool = False) -> list[Finding]:
     try:
         async with open_service(settings, sends=False) as service:
+            if ledger_only:
+                return await _proof(service)
             reached = Finding(check="database", ok=True, detail=service.db.engine.dialect.name)
-            ledger = await _ledger(service)
-            return [ledger] if ledger_only else [reached, ledger]
+            return [reached, *await _sums(service)]
     except (Unavailable, BadConfiguration) as error:
         return [Finding(check="database", ok=False, detail=str(error))]
 
 
-async def _ledger(service: Service) -> Finding:
+async def _sums(service: Service) -> list[Finding]:
+    """Do the counts of every message add up? What takes longer is proved at night."""
+    proved = await proof.add_up(partial(service.db.transaction, read_only=True))
+    add_up = f"the counts of {proved.messages:,} messages sum to their audiences"
     async with service.db.transaction(read_only=True) as tx:
-        planned = (await tx.execute(select(Message.id).where(Message.audience_count.is_not(None)))).scalars()
-        wrong = []
-        ids = planned.all()
-        for message in ids:
-            found = await progress(tx, message)
-            if found is not None and not found.sums_up:
-                wrong.append(f"{message}: {sum(found.counts.values())} of {found.audience}")
-    if wrong:
-        return Finding(check="ledger", ok=False, detail="; ".join(wrong))
-    return Finding(
-        check="ledger", ok=True, detail=f"the counts of {len(ids)} messages sum to their audiences"
-    )
+        last = await nightly.last_run(tx)
+    told = f"; last proved {last.at:%Y-%m-%d %H:%M} UTC, {last.result}" if last else "; not proved yet"
+    return _told(proved, add_up + told)
+
+
+async def _proof(service: Service) -> list[Finding]:
+    kinds = {name: find(name).capabilities.idempotency for name in service.settings.channels}
+    refuse = [name for name, kind in kinds.items() if kind is not Idempotency.NONE]
+    reading = partial(service.db.transaction, read_only=True)
+    proved = await proof.prove(reading, refuse_repeats=refuse, told=_Told())
+    return _told(proved, nightly.in_words(proved))
+
+
+def _told(proved: Proved, sentence: str) -> list[Finding]:
+    if not proved.found:
+        return [Finding(check="ledger", ok=True, detail=sentence)]
+    wrong = [
+        Finding(check=f"ledger: {each.kind}", ok=False, detail=each.in_words) for each in proved.findings
+    ]
+    return [*wrong, Finding(check="ledger", ok=False, detail=nightly.in_words(proved))]
+
+
+class _Told:
+    """Says on standard error how far it is, now and then."""
+
+    def __init__(self) -> None:
+        self._next = EVERY
+
+    def __call__(self, read: int) -> None:
+        if read >= self._next:
+            self._next = read - read % EVERY + EVERY
+            click.echo(f"{read:,} deliveries read", err=True)
 
 
 async def _redis(url: str) -> Finding:

@@ -1,7 +1,9 @@
 """Commands of an operator: migrate, config, doctor, channels."""
 
+import contextlib
 import json
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -10,6 +12,7 @@ from channels.registry import find, installed
 from notifier import config
 from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.config import PREFIX, Environment, Settings
+from notifier.errors import Unavailable
 
 
 @click.command("migrate")
@@ -90,7 +93,7 @@ def _channel_settings(environment: Environment) -> list[dict[str, str]]:
 
 
 @click.command("doctor")
-@click.option("--ledger", is_flag=True, help="Only prove the ledger's sums.")
+@click.option("--ledger", is_flag=True, help="Only prove the ledger, row by row.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def doctor_command(*, ledger: bool, as_json: bool) -> None:
     """Check configuration, database, Redis, channels and the ledger's sums. Exit code 1 where one is wrong."""
@@ -114,12 +117,45 @@ def channels_command(context: click.Context) -> None:
     """List the installed channels and which are open; `test` sends one message."""
     if context.invoked_subcommand:
         return
-    opened = environment_or_exit().settings.channels
+    settings = environment_or_exit().settings
+    opened = settings.channels
+    doing = run(_how_they_do(opened))
     for name in sorted(installed()):
         can = find(name).capabilities
         media = ", ".join(sorted(can.media))
         state = f"open, number {opened.index(name) + 1}" if name in opened else "not open"
         click.echo(f"{name:16} {state:16} carries {media}; a repeat is stopped by: {can.idempotency}")
+        if name in opened:
+            rates = [pair for pair in settings.rates if pair.split("=")[0].split("/")[0] == name]
+            click.echo(f"{'':16} {doing[name]}; most a second: {', '.join(rates) or 'no limit'}")
+
+
+async def _how_they_do(names: Sequence[str]) -> dict[str, str]:
+    """Breaker, holds and last success of each open channel, in words."""
+    from notifier.delivery.standing import last_accepted, sending_state
+    from notifier.runtime import environment, open_service
+
+    known, said = environment(), dict.fromkeys(names, "the database cannot be used")
+    if known.settings.is_sqlite and not known.settings.sqlite_file.exists():
+        return said
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            service = await stack.enter_async_context(open_service(known, sends=False))
+        except Unavailable:
+            return said
+        tx = await stack.enter_async_context(service.db.transaction(read_only=True))
+        state, zone = await sending_state(tx), service.settings.zone
+        for name in names:
+            trouble, last = state.of_channel(name), await last_accepted(tx, name)
+            words = f"{trouble.words} ({trouble.reason})" if trouble else "working"
+            shut = sum(1 for each in state.channels if each.name == name and each.domain)
+            parts = [words, *(f"held: {hold.reason}" for hold in state.holds if hold.key in ("", name))]
+            parts += [f"{shut} mail domain{'' if shut == 1 else 's'} take nothing now"] if shut else []
+            parts.append(
+                f"last accepted {last.astimezone(zone):%d %b %H:%M}" if last else "none accepted yet"
+            )
+            said[name] = "; ".join(parts)
+    return said
 
 
 @channels_command.command("test")

@@ -1,6 +1,7 @@
 """The nightly proof: one process of all does it, a run that was lost is found again, and what is wrong alarms."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -90,10 +91,25 @@ async def finish(tx: Tx, begun: datetime, proved: Proved) -> None:
         await raise_alarm(tx, AlarmKind.LEDGER, kind, f"{number} found{example}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LastRun:
+    """The latest run that came to its end."""
+
+    at: datetime
+    result: str
+
+
+async def last_run(tx: Tx) -> LastRun | None:
+    """What the latest run said, or None while there is none."""
+    done = select(Run).where(Run.name == NAME, Run.finished_at.is_not(None))
+    row = (await tx.execute(done)).first()
+    return LastRun(at=row.finished_at, result=row.result) if row else None
+
+
 def in_words(proved: Proved) -> str:
     """One sentence for people. Pure."""
-    read = f"{proved.deliveries:,} deliveries of {proved.messages:,} messages"
+    read = f"{proved.deliveries:,} deliveries and {proved.messages:,} messages read"
     if not proved.found:
-        return f"{read}: every audience adds up, every state follows from its record"
+        return f"{read}, every audience adds up, every state follows from its record"
     wrong = ", ".join(f"{number:,} {kind}" for kind, number in sorted(proved.by_kind.items()))
-    return f"{read}: {proved.found:,} wrong ({wrong})"
+    return f"{read}, {proved.found:,} wrong ({wrong})"

@@ -234,7 +234,7 @@ async def test_the_first_findings_are_kept_and_all_are_counted(
         await tx.execute(update(Delivery).values(state="unknown"))
     proved = await prove(db)
     assert (proved.by_kind, len(proved.findings)) == ({Kind.STATE: 8}, 3)
-    assert in_words(proved) == "8 deliveries of 1 messages: 8 wrong (8 state)"
+    assert in_words(proved) == "8 deliveries and 1 messages read, 8 wrong (8 state)"
 
 
 async def test_what_changes_while_it_is_read_accuses_nobody(
@@ -294,7 +294,7 @@ async def test_one_process_proves_it_and_what_is_wrong_alarms_until_it_is_mended
     assert await run(db) is not None
     async with db.transaction() as tx:
         assert await open_alarms(tx) == []
-        assert (await tx.scalar(select(Run.result))).startswith("8 deliveries of 1 messages")
+        assert (await tx.scalar(select(Run.result))).startswith("8 deliveries and 1 messages read, every")
 
 
 async def test_a_run_that_was_lost_is_found_again(db: Database, message: UUID) -> None:
