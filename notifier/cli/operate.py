@@ -150,7 +150,7 @@ async def _how_they_do(names: Sequence[str]) -> dict[str, str]:
             words = f"{trouble.words} ({trouble.reason})" if trouble else "working"
             shut = sum(1 for each in state.channels if each.name == name and each.domain)
             parts = [words, *(f"held: {hold.reason}" for hold in state.holds if hold.key in ("", name))]
-            parts += [f"{shut} mail domain{'' if shut == 1 else 's'} take nothing now"] if shut else []
+            parts += [f"mail domains that take nothing now: {shut}"] if shut else []
             parts.append(
                 f"last accepted {last.astimezone(zone):%d %b %H:%M}" if last else "none accepted yet"
             )

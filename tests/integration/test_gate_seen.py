@@ -1,25 +1,30 @@
 """What is seen of sending from outside: `/health/ready`, `/metrics`, and the alarm address."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner
 from sqlalchemy import insert
 
 from channels.base import Failed, Refusal, Refused, Where
 from channels.registry import Channels
 from notifier import config
+from notifier.cli.operate import channels_command
 from notifier.config import BadConfiguration
 from notifier.db import Database
 from notifier.delivery.alarms import AlarmKind, Herald, mark_told, raise_alarm, untold
 from notifier.delivery.gate import Gate, Result
 from notifier.models import Hold, HoldScope, WorkerRow
-from notifier.runtime import Service
+from notifier.runtime import Service, open_service
 from notifier.web.app import make_app
 from tests.fakes.web import FakeWeb
+from tests.processes import outside_the_loop
 
 
 @pytest.fixture
@@ -160,3 +165,28 @@ def test_an_alarm_address_is_https_or_on_this_machine(url: str) -> None:
         config.build({"NOTIFIER_ALARM_URL": url})
     config.build({"NOTIFIER_ALARM_URL": "https://alarms.example/x"})
     config.build({"NOTIFIER_ALARM_URL": "http://127.0.0.1:9/x"})
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_list_of_channels_says_how_each_does(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def prepare() -> None:
+        service = open_service(config.build({"NOTIFIER_DATABASE_URL": database_url}), sends=False)
+        async with service as opened:
+            await trouble(opened.db)
+
+    outside_the_loop(lambda: asyncio.run(prepare()))
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "DATABASE_URL": database_url,
+        "CHANNELS": "memory outbox",
+        "RATES": "memory=5 memory/domain=2",
+    }.items():
+        monkeypatch.setenv(f"NOTIFIER_{name}", value)
+    shown = outside_the_loop(lambda: CliRunner().invoke(channels_command).output)
+    assert (
+        "locked out; an operator must act (no credit (402)); mail domains that take nothing now: 1" in shown
+    )
+    assert "most a second: memory=5, memory/domain=2" in shown
+    assert "working; held: a drill; none accepted yet; most a second: no limit" in shown
