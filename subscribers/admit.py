@@ -14,6 +14,8 @@ from subscribers.consent import ConsentAction
 from subscribers.contact_points import ADDRESS
 from subscribers.dialects import insert_for
 from subscribers.evidence import Evidence, record
+from subscribers.grid import cell_of
+from subscribers.homes import values_of
 from subscribers.imports import Candidate, RowError
 from subscribers.models import (
     Area,
@@ -30,7 +32,7 @@ from subscribers.models import (
     Transaction,
     new_id,
 )
-from subscribers.subscriptions import NAME, POSTCODE, Wanted, start
+from subscribers.subscriptions import NAME, Wanted, start
 from subscribers.topics import topic_slugs
 
 ASKED_TO_STOP = "Asked us not to write to this address. They are not added again; they can sign up themselves"
@@ -83,8 +85,8 @@ async def admit(tx: Transaction, candidates: Sequence[Candidate]) -> Admitted:
         if any(each.is_live for each in addresses):
             admitted.known += not errors
         else:
-            ward = place.code if isinstance(place, _Ward) else ""
-            errors += _refusals(candidate, addresses, keys[candidate.line], ward)
+            ward = place if isinstance(place, _Ward) else _Ward("", None)
+            errors += _refusals(candidate, addresses, keys[candidate.line], ward.code)
             going += [] if errors else [(candidate, ward)]
         admitted.errors += errors
     await _write(tx, going, keys)
@@ -97,13 +99,24 @@ async def admit(tx: Transaction, candidates: Sequence[Candidate]) -> Admitted:
 
 @dataclass(frozen=True)
 class _Ward:
+    """cell: the postcode's square of the grid."""
+
     code: str
+    cell: tuple[int, int] | None
 
 
 async def _places(tx: Transaction, postcodes: Iterable[str]) -> dict[str, _Ward | str]:
     """postcode → its ward, or the sentence why there is none."""
     rows = await tx.execute(
-        select(Postcode.postcode, Postcode.ward_code, Postcode.terminated, Postcode.gone_in, Area.served)
+        select(
+            Postcode.postcode,
+            Postcode.ward_code,
+            Postcode.easting,
+            Postcode.northing,
+            Postcode.terminated,
+            Postcode.gone_in,
+            Area.served,
+        )
         .outerjoin(Area, Area.code == Postcode.ward_code)
         .where(Postcode.postcode.in_(list(postcodes)))
     )
@@ -115,7 +128,9 @@ def _place(row: Any) -> _Ward | str:
         return "This postcode is no longer used"
     if row.ward_code is None:
         return "We do not know the ward of this postcode"
-    return _Ward(row.ward_code) if row.served else "Our teams do not work at this postcode"
+    if not row.served:
+        return "Our teams do not work at this postcode"
+    return _Ward(row.ward_code, None if row.easting is None else cell_of(row.easting, row.northing))
 
 
 def _refusals(
@@ -194,7 +209,7 @@ def _contacts(hashes: Sequence[bytes]) -> Any:
 
 
 async def _write(
-    tx: Transaction, going: Sequence[tuple[Candidate, str]], keys: Mapping[int, Sequence[Key]]
+    tx: Transaction, going: Sequence[tuple[Candidate, _Ward]], keys: Mapping[int, Sequence[Key]]
 ) -> None:
     if not going:
         return
@@ -208,7 +223,9 @@ async def _write(
     ]
     await tx.execute(_ACTIVATE, activated)
     topics = await topic_slugs(tx)
-    wants = [(people[candidate.line], _wanted(ward, slug)) for candidate, ward in going for slug in topics]
+    wants = [
+        (people[candidate.line], _wanted(ward.code, slug)) for candidate, ward in going for slug in topics
+    ]
     await start(tx, wants, source="import")
     await record(
         tx,
@@ -265,12 +282,12 @@ _ACTIVATE = (
 )
 
 
-def _person(tx: Transaction, made: UUID, candidate: Candidate, ward: str) -> dict[str, Any]:
+def _person(tx: Transaction, made: UUID, candidate: Candidate, ward: _Ward) -> dict[str, Any]:
     return {
         "id": made,
         "name_sealed": tx.keys.seal(NAME, made, candidate.name) if candidate.name else None,
-        "postcode_sealed": tx.keys.seal(POSTCODE, made, candidate.postcode),
-        "home_area_code": ward,
+        **values_of(tx, made, candidate.postcode, ward.cell),
+        "home_area_code": ward.code,
         "language": candidate.language,
         "state": SubscriberState.ACTIVE,
         "link_version": 0,
