@@ -7,13 +7,13 @@ officer saw is what leaves. Values that differ from person to person are filled 
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
-from channels.base import Channel, Medium, Outgoing, Prepared
+from channels.base import Content, Medium, Outgoing, Prepared, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
@@ -49,10 +49,12 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """Compiled words, and the words they came from."""
+    """Compiled words, the words they came from, and what one copy costs."""
 
     prepared: Prepared
     words: Words
+    parts: int
+    pence: float
 
 
 class Contents:
@@ -71,18 +73,18 @@ class Contents:
                 found[key] = await self._words(tx, delivery)
         return {d.id: found[_key(d)] for d in started if _key(d) in found}
 
+    def ready(self, delivery: Started, words: Words | None) -> Ready:
+        """The compiled words, and what a copy costs: reckoned once, for personal values are of one length.
+
+        Raises what a template or channel raises on words it cannot carry.
+        """
+        return self._compiled(delivery, words)
+
     def outgoing(self, delivery: Started, words: Words | None) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
         ready = self._compiled(delivery, words)
         settings, keys, medium = self._settings, self._keys, Medium(delivery.medium)
-        values = {
-            "manage_url": manage_url(
-                keys, settings.public_url, delivery.contact_point_id, delivery.link_version
-            ),
-            "unsubscribe_url": unsubscribe_url(
-                keys, settings.public_url, delivery.contact_point_id, delivery.link_version
-            ),
-        }
+        values = self._values(delivery)
         is_mail = medium is Medium.EMAIL
         return Outgoing(
             attempt=attempt_token(keys, delivery.id, delivery.number),
@@ -96,6 +98,14 @@ class Contents:
             headers=_headers(ready.words, values) if is_mail else {},
             urgent=delivery.lane is Lane.URGENT,
         )
+
+    def _values(self, delivery: Started) -> dict[str, str]:
+        """What differs from person to person, by the name of its hole."""
+        keys, url = self._keys, self._settings.public_url
+        return {
+            "manage_url": manage_url(keys, url, delivery.contact_point_id, delivery.link_version),
+            "unsubscribe_url": unsubscribe_url(keys, url, delivery.contact_point_id, delivery.link_version),
+        }
 
     async def _words(self, tx: Tx, delivery: Started) -> Words:
         if delivery.message_id is not None:
@@ -111,9 +121,10 @@ class Contents:
             return self._ready[key]
         if words is None:
             raise KeyError(key)
+        channel, content = self._channels[delivery.channel], content_of(words, Medium(delivery.medium))
+        estimate = channel.estimate(_with_values(content, self._values(delivery)))
         ready = Ready(
-            prepared=compile_words(words, Medium(delivery.medium), self._channels[delivery.channel]),
-            words=words,
+            prepared=channel.prepare(content), words=words, parts=estimate.parts, pence=estimate.cost_pence
         )
         if delivery.message_id is not None:
             self._ready[key] = ready
@@ -122,13 +133,19 @@ class Contents:
         return ready
 
 
-def compile_words(words: Words, medium: Medium, channel: Channel) -> Prepared:
-    """Render a template and compile it for a channel. Pure."""
+def content_of(words: Words, medium: Medium) -> Content:
+    """Render a template, holes and all. Pure."""
     if words.template == "message":
-        content = render.message(medium, words.language, words.variables)
-    else:
-        content = render.notice(words.template, medium, words.language, words.variables)
-    return channel.prepare(content)
+        return render.message(medium, words.language, words.variables)
+    return render.notice(words.template, medium, words.language, words.variables)
+
+
+def _with_values(content: Content, values: Mapping[str, str]) -> Content:
+    """The text as one recipient gets it, to see how long it is."""
+    text = content.text
+    for name, value in values.items():
+        text = text.replace(hole(name), value)
+    return replace(content, text=text)
 
 
 async def words_of_message(tx: Tx, message: UUID, language: str, medium: Medium, settings: Settings) -> Words:
