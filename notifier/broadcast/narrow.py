@@ -26,6 +26,7 @@ from templates.languages import NAMES
 LONGEST_METRES = 50_000
 MOST_POSTCODES = 1_000
 SEEDS = 2**31
+KEPT = ("languages", "postcodes", "near", "sample", "without")
 ENDED = (MessageState.DONE, MessageState.CANCELLED)
 # As `correct` has it: every state in which the words are there, or may be.
 GOT = (
@@ -114,17 +115,27 @@ async def store(tx: Tx, narrow: Narrow, *, areas: Sequence[str]) -> dict[str, An
     return kept
 
 
+def part_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What `store` added to stored criteria."""
+    return {name: stored[name] for name in KEPT if name in stored}
+
+
+async def areas_of(tx: Tx, stored: Mapping[str, Any]) -> tuple[str, ...]:
+    """The areas with everything inside them, save those left out."""
+    left_out = set(await _inside(tx, stored.get("without", {}).get("areas", ())))
+    return tuple(code for code in await _inside(tx, stored["areas"]) if code not in left_out)
+
+
 async def criteria_of(tx: Tx, kind: Kind, stored: Mapping[str, Any]) -> Criteria:
     """The audience that a message's stored criteria describe.
 
     A sample that is not drawn yet (of a draft) is drawn as of now, so that it can be counted.
     """
-    without = stored.get("without", {})
+    without, near = stored.get("without", {}), stored.get("near")
+    areas = await areas_of(tx, stored)
     left_out = await _inside(tx, without.get("areas", ()))
-    areas = await _inside(tx, stored["areas"])
-    near = stored.get("near")
     criteria = Criteria(
-        areas=tuple(code for code in areas if code not in set(left_out)),
+        areas=areas,
         is_everywhere=not left_out and await is_everywhere(tx, areas),
         topics=tuple(stored["topics"]),
         media=tuple(stored["media"]),
