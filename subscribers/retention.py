@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, select, update
 
-from subscribers import contact_points, evidence, sign_ups, subscriptions, suppression
+from subscribers import contact_points, evidence, homes, sign_ups, subscriptions, suppression
 from subscribers.consent import ConsentAction
 from subscribers.evidence import Evidence
 from subscribers.models import (
@@ -57,10 +57,13 @@ async def erase(tx: Transaction, subscriber: UUID, *, source: str) -> list[UUID]
         .where(Subscriber.id == subscriber)
         .values(
             name_sealed=None,
-            postcode_sealed=None,
             home_area_code=None,
+            quiet_from=None,
+            quiet_until=None,
+            weekly_limit=None,
             state=SubscriberState.ERASED,
             link_version=Subscriber.link_version + 1,
+            **homes.NOWHERE,
         )
     )
     return [contact.id for contact in contacts]
@@ -98,6 +101,8 @@ async def hold(tx: Transaction, subscriber: UUID) -> dict[str, Any]:
         "postcode": person.postcode,
         "home_area": person.home_area_code,
         "language": person.language,
+        "quiet_hours": None if person.quiet_from is None else [person.quiet_from, person.quiet_until],
+        "weekly_limit": person.weekly_limit,
         "addresses": [
             {"medium": contact.medium, "address": opened[contact.id], "state": contact.state.value}
             for contact in contacts

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
-from subscribers import contact_points, evidence, suppression
+from subscribers import contact_points, evidence, homes, suppression
 from subscribers.consent import Choices, ConsentAction
 from subscribers.contact_points import Contact
 from subscribers.dialects import insert_for
@@ -27,7 +27,7 @@ from subscribers.models import (
 )
 from subscribers.topics import topic_slugs
 
-NAME, POSTCODE = "subscribers.name", "subscribers.postcode"
+NAME = "subscribers.name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,9 @@ class Person:
     home_area_code: str | None
     language: str
     link_version: int
+    quiet_from: int | None
+    quiet_until: int | None
+    weekly_limit: int | None
 
 
 def wanted_by(choices: Choices) -> set[Wanted]:
@@ -112,7 +115,7 @@ async def make(tx: Transaction, choices: Choices, source: str) -> UUID:
             link_version=0,
             created_via=source[:20],
             created_at=tx.now,
-            **_sealed(tx, made, choices),
+            **await _sealed(tx, made, choices),
         )
     )
     return made
@@ -130,16 +133,17 @@ async def _take_choices(
     await tx.execute(
         update(Subscriber)
         .where(Subscriber.id == subscriber)
-        .values(language=choices.language, **_sealed(tx, subscriber, choices))
+        .values(language=choices.language, **await _sealed(tx, subscriber, choices))
     )
 
 
-def _sealed(tx: Transaction, subscriber: UUID, choices: Choices) -> dict[str, object]:
+async def _sealed(tx: Transaction, subscriber: UUID, choices: Choices) -> dict[str, object]:
     values: dict[str, object] = {}
     if choices.name:
         values["name_sealed"] = tx.keys.seal(NAME, subscriber, choices.name)
     if choices.postcode:
-        values["postcode_sealed"] = tx.keys.seal(POSTCODE, subscriber, choices.postcode)
+        cells = await homes.cells_of(tx, [choices.postcode])
+        values |= homes.values_of(tx, subscriber, choices.postcode, cells.get(choices.postcode))
         values["home_area_code"] = choices.area_codes[0] if choices.area_codes else None
     return values
 
@@ -167,10 +171,13 @@ async def person(tx: Transaction, subscriber: UUID) -> Person | None:
     return Person(
         id=row.id,
         name=opened(NAME, row.id, row.name_sealed) if row.name_sealed else None,
-        postcode=opened(POSTCODE, row.id, row.postcode_sealed) if row.postcode_sealed else None,
+        postcode=opened(homes.POSTCODE, row.id, row.postcode_sealed) if row.postcode_sealed else None,
         home_area_code=row.home_area_code,
         language=row.language,
         link_version=row.link_version,
+        quiet_from=row.quiet_from,
+        quiet_until=row.quiet_until,
+        weekly_limit=row.weekly_limit,
     )
 
 
@@ -263,6 +270,19 @@ async def end_area(tx: Transaction, subscriber: UUID, area_code: str, *, reason:
 async def change_language(tx: Transaction, subscriber: UUID, language: str) -> None:
     """The language of everything sent from now on."""
     await tx.execute(update(Subscriber).where(Subscriber.id == subscriber).values(language=language))
+
+
+async def change_quiet_hours(tx: Transaction, subscriber: UUID, quiet: tuple[int, int] | None) -> None:
+    """Minutes after local midnight from and until which nothing but alerts and answers is sent; None: none."""
+    start, end = quiet or (None, None)
+    await tx.execute(
+        update(Subscriber).where(Subscriber.id == subscriber).values(quiet_from=start, quiet_until=end)
+    )
+
+
+async def change_weekly_limit(tx: Transaction, subscriber: UUID, limit: int | None) -> None:
+    """Most messages in seven days, alerts apart; None: as the service has it."""
+    await tx.execute(update(Subscriber).where(Subscriber.id == subscriber).values(weekly_limit=limit))
 
 
 async def _end(tx: Transaction, subscriber: UUID, ended: Iterable[Wanted], reason: str) -> None:

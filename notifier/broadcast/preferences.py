@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from notifier.broadcast.notices import notice
 from notifier.broadcast.welcome import ask
 from notifier.db import Tx
+from notifier.delivery.hours import Hours
 from notifier.delivery.tokens import fresh_token
 from notifier.models import Conversation, ConversationEntry, Delivery, MessageText, Notice, NoticeKind
 from subscribers import contact_points, evidence, retention, subscriptions, suppression
@@ -45,7 +46,7 @@ class AddressLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences:
-    """What one person gets. areas: code → name."""
+    """What one person gets. areas: code → name. quiet_hours, weekly_limit: their own, if they chose any."""
 
     contact_point: UUID
     subscriber: UUID
@@ -55,17 +56,24 @@ class Preferences:
     areas: Mapping[str, str]
     topics: tuple[str, ...]
     addresses: tuple[AddressLine, ...]
+    quiet_hours: Hours | None
+    weekly_limit: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What is to become of the preferences; None leaves a thing as it is."""
+    """What is to become of the preferences; None leaves a thing as it is.
+
+    quiet_hours that hold no minute are none, and a weekly_limit of 0 is no limit of their own.
+    """
 
     area_codes: tuple[str, ...] | None = None
     topics: tuple[str, ...] | None = None
     language: str | None = None
     frequency: Frequency | None = None
     least_priority: LeastPriority | None = None
+    quiet_hours: Hours | None = None
+    weekly_limit: int | None = None
 
 
 async def read_preferences(tx: Tx, contact_point: UUID) -> Preferences | None:
@@ -92,6 +100,8 @@ async def read_preferences(tx: Tx, contact_point: UUID) -> Preferences | None:
             )
             for each in addresses
         ),
+        quiet_hours=_hours(person.quiet_from, person.quiet_until),
+        weekly_limit=person.weekly_limit,
     )
 
 
@@ -119,6 +129,7 @@ async def change_preferences(
     await subscriptions.set_wanted(tx, before.subscriber, wanted, reason="changed", source=source)
     if change.language and change.language != before.language:
         await subscriptions.change_language(tx, before.subscriber, change.language)
+    await _change_times(tx, before.subscriber, change)
     after = await read_preferences(tx, contact_point)
     if after is not None:
         await _lift_chosen(tx, before, after)
@@ -234,10 +245,22 @@ async def _lift_chosen(tx: Tx, before: Preferences, after: Preferences) -> None:
             await suppression.lift_areas(tx, each, chosen)
 
 
+async def _change_times(tx: Tx, subscriber: UUID, change: Change) -> None:
+    if change.quiet_hours is not None:
+        start, end = change.quiet_hours.start, change.quiet_hours.end
+        await subscriptions.change_quiet_hours(tx, subscriber, (start, end) if start != end else None)
+    if change.weekly_limit is not None:
+        await subscriptions.change_weekly_limit(tx, subscriber, change.weekly_limit or None)
+
+
+def _hours(start: int | None, end: int | None) -> Hours | None:
+    return Hours(start=start, end=end) if start is not None and end is not None else None
+
+
 def _changes(
     tx: Tx, contact: Contact, before: Preferences, after: Preferences, source: str, actor: str
 ) -> list[Evidence]:
-    things = ("areas", "topics", "language", "frequency", "least_priority")
+    things = ("areas", "topics", "language", "frequency", "least_priority", "quiet_hours", "weekly_limit")
     return [
         Evidence(
             contact_point=contact.id,

@@ -4,18 +4,14 @@ Local time has gaps and doubles: when the clocks go forward an hour does not exi
 time is offered; when they go back an hour comes twice, and the officer says which.
 """
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from notifier.web.times import read_date, read_time
 from templates.dates import long_date
 
 NEXT, FIRST, SECOND = "next", "first", "second"
-
-_ISO_DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
-_DATE = re.compile(r"(\d{1,2})[/. -](\d{1,2})[/. -](\d{4})")
-_TIME = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?(?::\d{2})?\s*(am|pm)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,36 +32,6 @@ def read(day: str, at: str, zone: ZoneInfo, *, choice: str = "") -> Moment:
     if clock is None:
         return Moment(wrong="Enter a real time, for example 6:30pm or 18:30.")
     return _on_the_clock(datetime.combine(on, clock), zone, choice)
-
-
-def read_date(text: str) -> date | None:
-    """2027-03-27, 27/3/2027, 27 3 2027; None for anything else and for days that do not exist."""
-    text = text.strip()
-    if found := _ISO_DATE.fullmatch(text):
-        year, month, day = (int(part) for part in found.groups())
-    elif found := _DATE.fullmatch(text):
-        day, month, year = (int(part) for part in found.groups())
-    else:
-        return None
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None
-
-
-def read_time(text: str) -> time | None:
-    """18:30, 6.30pm, 6pm; None for anything else."""
-    found = _TIME.fullmatch(text.strip())
-    if found is None:
-        return None
-    hour, minute, half = int(found[1]), int(found[2] or 0), (found[3] or "").lower()
-    if half and not 1 <= hour <= 12:
-        return None
-    if half:
-        hour = hour % 12 + (12 if half == "pm" else 0)
-    elif found[2] is None:
-        return None  # "6" alone: morning or evening?
-    return time(hour, minute) if hour < 24 and minute < 60 else None
 
 
 def _on_the_clock(naive: datetime, zone: ZoneInfo, choice: str) -> Moment:

@@ -8,26 +8,22 @@ import csv
 import io
 import json
 from http import HTTPStatus
-from typing import Annotated
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import ValidationInfo, field_validator
 
-from channels.errors import BadAddress
 from notifier.broadcast import leaving, preferences
 from notifier.broadcast.links import Access, read_manage
 from notifier.broadcast.preferences import Change, Preferences
 from notifier.db import Tx
 from notifier.errors import NotAllowed, NotFound
-from notifier.web import addresses
 from notifier.web.context import see_other, show
-from notifier.web.forms import EMPTY, Filled, Form, Says, fields, query, read
+from notifier.web.forms import EMPTY, Filled, Form, fields, query, read
 from notifier.web.public import places
-from notifier.web.public.sign_up import MOST_AREAS, Language, Topics
+from notifier.web.public.manage_forms import AskForLink, NewAddress, Wishes, limits, quiet_words
 from notifier.web.service import database, settings
 from notifier.web.text_limit import SENTENCE, may_text
-from subscribers.models import ContactPointState, Frequency, LeastPriority
+from subscribers.models import ContactPointState
 from subscribers.topics import topic_labels
 from templates.languages import NAMES
 
@@ -38,51 +34,6 @@ class LinkRunOut(NotFound):
 
 class NeedsFreshLink(NotAllowed):
     """For this you need a link that is less than an hour old. Ask for one on your preferences page."""
-
-
-class Wishes(Form):
-    """What the preferences page sends."""
-
-    area: tuple[str, ...] = ()
-    topic: Topics = ()
-    least_priority: Annotated[LeastPriority, Says(sentence="Choose how much you want to hear")]
-    frequency: Annotated[Frequency, Says(sentence="Choose how often")]
-    language: Language = "en"
-
-    @field_validator("area")
-    @classmethod
-    def _some_areas(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("Choose at least one area. To get nothing more, use the stop button below")
-        if len(value) > MOST_AREAS:
-            raise ValueError(f"Choose {MOST_AREAS} areas at most")
-        return value
-
-
-class NewAddress(Form):
-    """One more email address or mobile number. Context: our own mail domain."""
-
-    medium: str = "email"
-    address: str = ""
-
-    @field_validator("address")
-    @classmethod
-    def _is_address(cls, value: str, info: ValidationInfo) -> str:
-        try:
-            if info.data.get("medium") == "sms":
-                return addresses.mobile(value)
-            return addresses.email(value, our_domain=str(info.context))
-        except BadAddress as error:
-            raise ValueError(str(error)) from error
-
-
-class AskForLink(NewAddress):
-    """An address to send a fresh link to: which of the two it is, is seen from it."""
-
-    @field_validator("medium")
-    @classmethod
-    def _any(cls, value: str) -> str:
-        return value if value in ("email", "sms") else "email"
 
 
 # --- The page -----------------------------------------------------------------------------------
@@ -115,6 +66,8 @@ async def change(request: web.Request) -> web.Response:
                     language=wishes.language,
                     frequency=wishes.frequency,
                     least_priority=wishes.least_priority,
+                    quiet_hours=wishes.quiet_hours,
+                    weekly_limit=wishes.weekly_limit,
                 ),
                 source="web",
             )
@@ -289,6 +242,8 @@ async def _page(request: web.Request, filled: Filled[Form]) -> web.Response:
         beside=beside,
         topics=list(topics.items()),
         languages=list(NAMES.items()),
+        quiet=quiet_words(found),
+        limits=limits(found, settings(request).weekly_limit),
         said=query(request).get("said", ("",))[0],
     )
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from notifier.web.desk import clock
+from notifier.web.times import in_words, read_time
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -29,8 +30,15 @@ def test_a_time_that_is_none_is_said_so(at: str) -> None:
 
 
 def test_midday_and_midnight_are_what_people_mean() -> None:
-    assert clock.read_time("12pm") == clock.read_time("12:00")
-    assert clock.read_time("12am") == clock.read_time("00:00")
+    assert read_time("12pm") == read_time("12:00")
+    assert read_time("12am") == read_time("00:00")
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 59, 60, 12 * 60, 12 * 60 + 30, 21 * 60, 24 * 60 - 1])
+def test_a_time_in_words_is_read_as_the_same_again(minutes: int) -> None:
+    at = read_time(in_words(minutes))
+    assert at is not None
+    assert at.hour * 60 + at.minute == minutes
 
 
 def test_a_time_that_the_clocks_skip_is_refused_and_the_next_real_one_offered() -> None:
