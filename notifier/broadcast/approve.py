@@ -1,26 +1,37 @@
 """Approval: freezes words and audience, and asks for the plan. The reach shown before it is what is planned."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, select, update
 
-from notifier.broadcast.draft import criteria_of
+from notifier.broadcast import correct
+from notifier.broadcast.narrow import criteria_of
+from notifier.broadcast.narrow import frozen as frozen_criteria
 from notifier.db import Tx
+from notifier.delivery.canary import is_wanted
 from notifier.errors import Conflict, NotFound
-from notifier.models import Kind, Message, MessageArea, MessageState, MessageText, TeamContactPoint, TeamUse
+from notifier.models import (
+    Canary,
+    Kind,
+    Lane,
+    Message,
+    MessageArea,
+    MessageState,
+    TeamContactPoint,
+    TeamUse,
+)
 from subscribers.audience import Reach, count
 from subscribers.dialects import insert_for
 from subscribers.models import ContactPoint
-
-SAME_WORDS_WITHIN = timedelta(hours=24)
 
 
 async def reach(tx: Tx, message: UUID) -> Reach:
     """Who the message would reach now, posts of the team's accounts included. Raises NotFound."""
     row = await _read(tx, message)
+    if row.corrects_id:
+        return await correct.reach(tx, row)
     found = await count(tx, await criteria_of(tx, Kind(row.kind), row.criteria), row.frozen_at or tx.now)
     posts = len(await team_accounts(tx, row.team_id)) if "social" in row.criteria["media"] else 0
     if not posts:
@@ -42,10 +53,19 @@ async def team_accounts(tx: Tx, team: UUID) -> Sequence[UUID]:
     return rows.scalars().all()
 
 
-async def approve(tx: Tx, message: UUID, *, team: UUID, officer: UUID | None) -> None:
+async def approve(
+    tx: Tx,
+    message: UUID,
+    *,
+    team: UUID,
+    officer: UUID | None,
+    doubles: UUID | None = None,
+    canary_above: int = 0,
+) -> None:
     """Freeze words and audience at this moment and queue the plan. Approving twice changes nothing.
 
-    Whether the officer may approve is `staff.roles`' question, asked at the edge before.
+    Whether the officer may approve is `staff.roles`' question, asked at the edge before. doubles: a message with
+    the same words, where going on is meant. canary_above: a larger bulk message first goes to a few; 0: never.
     Raises NotFound, and Conflict where the message has gone another way or would reach nobody.
     """
     row = await _read(tx, message)
@@ -57,7 +77,14 @@ async def approve(tx: Tx, message: UUID, *, team: UUID, officer: UUID | None) ->
         return
     if row.send_at and row.send_at <= tx.now:
         raise Conflict("The time it was to go out has passed. Choose another.")
-    if (await reach(tx, message)).deliveries == 0:
+    if row.expires_at and row.expires_at <= tx.now:
+        raise Conflict("The time after which it is of no use has passed. Choose another.")
+    if row.corrects_id:
+        await correct.require_ended(tx, row.corrects_id)
+    audience = (await reach(tx, message)).deliveries
+    if audience == 0 and row.corrects_id:
+        raise Conflict("Nobody got the message it corrects, so there is nobody to send it to.")
+    if audience == 0:
         raise Conflict("This would reach nobody. Choose other areas, topics or channels.")
     frozen = await tx.execute(
         update(Message)
@@ -67,35 +94,17 @@ async def approve(tx: Tx, message: UUID, *, team: UUID, officer: UUID | None) ->
             frozen_at=tx.now,
             approved_by=row.approved_by or officer,
             second_approver=officer if row.approved_by and row.approved_by != officer else None,
+            doubles_id=doubles,
+            canary=Canary.WAITING if is_wanted(Lane(row.lane), audience, above=canary_above) else None,
         )
     )
     if frozen.rowcount:
         criteria = await criteria_of(tx, Kind(row.kind), row.criteria)
         rows = [{"message_id": message, "area_code": code} for code in criteria.areas]
         await tx.execute(insert_for(tx, MessageArea).on_conflict_do_nothing(), rows)
+        kept = frozen_criteria(row.criteria, criteria)
+        await tx.execute(update(Message).where(Message.id == message).values(criteria=kept))
         tx.on_commit("plan", str(message))
-
-
-async def same_words(tx: Tx, message: UUID) -> UUID | None:
-    """Another message of the last 24 hours with the same words for an overlapping area: a likely double."""
-    mine = select(MessageText.content_hash).where(
-        MessageText.message_id == message, MessageText.language == "en"
-    )
-    areas = select(MessageArea.area_code).where(MessageArea.message_id == message)
-    found: UUID | None = await tx.scalar(
-        select(Message.id)
-        .join(MessageText, MessageText.message_id == Message.id)
-        .join(MessageArea, MessageArea.message_id == Message.id)
-        .where(
-            Message.id != message,
-            Message.frozen_at > tx.now - SAME_WORDS_WITHIN,
-            Message.state != MessageState.CANCELLED,
-            MessageText.content_hash.in_(mine),
-            MessageArea.area_code.in_(areas),
-        )
-        .limit(1)
-    )
-    return found
 
 
 async def _read(tx: Tx, message: UUID) -> Row[Any]:

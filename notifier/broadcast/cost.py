@@ -5,10 +5,9 @@ from uuid import UUID
 
 from sqlalchemy import case, func, select
 
-from notifier.broadcast.draft import criteria_of
+from notifier.broadcast.correct import people_of
 from notifier.db import Tx
-from notifier.models import Kind, Message, MessageText
-from subscribers.audience import select_audience
+from notifier.models import Message, MessageText
 
 
 async def copies(tx: Tx, message: UUID) -> Mapping[tuple[str, str], int]:
@@ -17,8 +16,7 @@ async def copies(tx: Tx, message: UUID) -> Mapping[tuple[str, str], int]:
     languages = (
         await tx.execute(select(MessageText.language).where(MessageText.message_id == message))
     ).scalars()
-    criteria = await criteria_of(tx, Kind(row.kind), row.criteria)
-    people = select_audience(criteria, row.frozen_at or tx.now).subquery("people")
+    people = (await people_of(tx, row)).subquery("people")
     language = case((people.c.language.in_(languages.all()), people.c.language), else_="en")
     rows = await tx.execute(
         select(people.c.medium, language.label("language"), func.count().label("number"))

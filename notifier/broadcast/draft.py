@@ -11,16 +11,17 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select, update
 
 from channels.base import Medium
-from notifier.broadcast.kinds import lane_of, wanted_by
+from notifier.broadcast import narrow
+from notifier.broadcast.kinds import lane_of
+from notifier.broadcast.narrow import Narrow
 from notifier.db import Tx
 from notifier.errors import Conflict, Invalid, NotFound
 from notifier.models import Kind, Message, MessageArea, MessageState, MessageText, MessageTopic
-from subscribers.audience import Criteria, with_descendants
 from subscribers.dialects import insert_for
 from subscribers.models import Area, Topic, new_id
 from templates import render
 
-TITLE_LIMIT, BODY_LIMIT = 120, 10_000
+TITLE_LIMIT, BODY_LIMIT, REASON_LIMIT = 120, 10_000, 300
 MEDIA = (Medium.EMAIL, Medium.SMS, Medium.SOCIAL)
 
 
@@ -29,6 +30,9 @@ class Draft:
     """What an officer wrote. texts: language → (title, body). media: `email`, `sms`, `social`.
 
     form_key: the author's own key for this form, so that a double click makes one message.
+    expires_at: after it the words are of no use. override_reason: why quiet hours and limits do not hold for it.
+    narrow: whom of those who follow these places; None: as the draft has it already, or all of them.
+    corrects_id: goes to exactly those who got that message; see `correct`, which fills in what it takes from it.
     """
 
     kind: str
@@ -39,6 +43,10 @@ class Draft:
     send_at: datetime | None = None
     reply_by: datetime | None = None
     consultation_id: UUID | None = None
+    expires_at: datetime | None = None
+    override_reason: str = ""
+    corrects_id: UUID | None = None
+    narrow: Narrow | None = None
     form_key: str = ""
 
 
@@ -65,6 +73,10 @@ def check(draft: Draft, *, now: datetime, carriers: Mapping[str, str]) -> None:
     if "en" not in draft.texts:
         faults.add("title", "Write the message in English; other languages come beside it.")
     _check_times(draft, now, faults)
+    for name, sentence in narrow.check(draft.narrow or Narrow()).items():
+        faults.add(name, sentence)
+    if len(draft.override_reason) > REASON_LIMIT:
+        faults.add("override_reason", f"Shorten the reason to {REASON_LIMIT} characters.")
     if faults.fields:
         raise Invalid(faults.fields)
 
@@ -81,31 +93,26 @@ async def save(tx: Tx, draft: Draft, *, team: UUID, author: UUID | None, message
         "kind": kind,
         "lane": lane_of(kind),
         "send_at": draft.send_at,
+        "expires_at": draft.expires_at,
         "reply_by": draft.reply_by,
         "consultation_id": draft.consultation_id,
+        "override_reason": " ".join(draft.override_reason.split()) or None,
+        "corrects_id": draft.corrects_id,
         "approved_by": None,  # whoever approved other words has not approved these
         "criteria": {
             "areas": list(draft.areas),
             "topics": [] if kind is Kind.ALERT else list(draft.topics),
             "media": list(draft.media),
+            **await _narrowed(tx, draft, message),
         },
     }
+    if draft.corrects_id:
+        values |= await _of_corrected(tx, draft.corrects_id, team)
     id_ = (
         await _change(tx, message, team, values) if message else await _make(tx, draft, team, author, values)
     )
     await _write_texts(tx, id_, draft)
     return id_
-
-
-async def criteria_of(tx: Tx, kind: Kind, criteria: Mapping[str, Any]) -> Criteria:
-    """The audience a message's stored criteria describe, areas with everything inside them."""
-    return Criteria(
-        areas=await with_descendants(tx, criteria["areas"]),
-        topics=tuple(criteria["topics"]),
-        media=tuple(criteria["media"]),
-        wanted_by=wanted_by(kind),
-        ignores_digest=kind is Kind.ALERT,
-    )
 
 
 def content_hash(title: str, body: str) -> bytes:
@@ -149,6 +156,8 @@ def _check_times(draft: Draft, now: datetime, faults: _Faults) -> None:
         faults.add("send_at", "Choose a time still to come, or send it now.")
     if draft.send_at and (draft.send_at - now).days > 366:
         faults.add("send_at", "Choose a time within the next year.")
+    if draft.expires_at and draft.expires_at <= start:
+        faults.add("expires_at", "Choose a time after the message goes out.")
     if draft.reply_by and draft.reply_by <= start:
         faults.add("reply_by", "Choose a reply-by time after the message goes out.")
     if draft.kind == Kind.CONSULTATION and draft.reply_by is None:
@@ -166,6 +175,26 @@ async def _check_known(tx: Tx, draft: Draft) -> None:
     topics = set((await tx.execute(select(Topic.slug).where(Topic.slug.in_(draft.topics)))).scalars())
     if unknown := [slug for slug in draft.topics if slug not in topics]:
         raise Invalid({"topics": f"There is no topic “{unknown[0][:40]}”."})
+
+
+async def _narrowed(tx: Tx, draft: Draft, message: UUID | None) -> dict[str, Any]:
+    """A form that does not ask for it must not widen what the API narrowed."""
+    if draft.narrow is not None:
+        return await narrow.store(tx, draft.narrow, areas=draft.areas)
+    stored = await tx.scalar(select(Message.criteria).where(Message.id == message)) if message else None
+    return narrow.part_of(stored or {})
+
+
+async def _of_corrected(tx: Tx, original: UUID, team: UUID) -> dict[str, Any]:
+    """A correction goes in the lane of what it corrects, and names the same places."""
+    row = (
+        await tx.execute(
+            select(Message.lane, Message.criteria).where(Message.id == original, Message.team_id == team)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such message to correct.")
+    return {"lane": row.lane, "criteria": row.criteria}
 
 
 async def _make(tx: Tx, draft: Draft, team: UUID, author: UUID | None, values: dict[str, Any]) -> UUID:

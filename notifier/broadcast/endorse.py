@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from notifier.broadcast import overview, places
 from notifier.broadcast.approve import approve, reach
-from notifier.broadcast.kinds import lane_of
+from notifier.broadcast.doubles import require_single
 from notifier.broadcast.overview import Written
 from notifier.db import Tx
 from notifier.errors import Conflict
@@ -32,29 +32,38 @@ class Step(StrEnum):
 async def needs_second(tx: Tx, written: Written) -> bool:
     """Must two officers approve this message as it stands?"""
     return needs_second_approval(
-        lane=lane_of(written.kind),
+        lane=written.lane,
         audience_count=(await reach(tx, written.id)).deliveries,
         is_within_own_wards=await places.is_within_own(tx, written.team_id, written.areas),
     )
 
 
 async def press(
-    tx: Tx, message: UUID, *, team: UUID, officer: UUID | None, fingerprint: str | None = None
+    tx: Tx,
+    message: UUID,
+    *,
+    team: UUID,
+    officer: UUID | None,
+    fingerprint: str | None = None,
+    allow_duplicate: bool = False,
+    canary_above: int = 0,
 ) -> Step:
     """Approve, or keep the first of two approvals. Safe to run twice: pressing again changes nothing.
 
     fingerprint: of the words the officer saw. Whether the officer may approve at all was asked before.
     Raises NotFound, and Conflict where it was changed or cancelled, would reach nobody, or needs two officers
-    and there is none.
+    and there is none; LikelyDouble where the same words went out lately, unless allow_duplicate.
     """
     written = await overview.get(tx, message, [team], hold=True)
+    doubles = None
     if written.state is MessageState.DRAFT:
         if fingerprint is not None and fingerprint != written.fingerprint:
             raise Conflict(CHANGED)
+        doubles = await require_single(tx, message, team=team, allow=allow_duplicate)
         is_first = written.approved_by in (None, officer)
         if is_first and await needs_second(tx, written):
             return await _keep_first(tx, message, officer)
-    await approve(tx, message, team=team, officer=officer)
+    await approve(tx, message, team=team, officer=officer, doubles=doubles, canary_above=canary_above)
     return Step.APPROVED
 
 

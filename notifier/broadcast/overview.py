@@ -11,13 +11,25 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, case, func, select, true
+from sqlalchemy import ColumnElement, Row, Select, case, func, select, true
 
+from notifier.broadcast import report
 from notifier.broadcast.report import REACHED, UNDER_WAY
 from notifier.db import Tx
 from notifier.errors import NotFound
-from notifier.models import Delivery, DeliveryState, Kind, Message, MessageState, MessageText, Officer, Team
+from notifier.models import (
+    Delivery,
+    DeliveryState,
+    Kind,
+    Lane,
+    Message,
+    MessageState,
+    MessageText,
+    Officer,
+    Team,
+)
 
+LARGE = 20_000
 Teams = Collection[UUID] | None  # whose messages one may see; None: every team's
 ON_THE_WAY = (
     MessageState.APPROVED,
@@ -33,6 +45,7 @@ class Summary:
     """One line of a list. at: when it was published, will be, or was begun. audience: None until planned.
 
     reached, under_way, in_digest: deliveries; the last wait for a digest and are not under way. waits_for_second: one officer has approved it, another must.
+    paused_reason: why it paused itself, in words.
     """
 
     id: UUID
@@ -48,17 +61,22 @@ class Summary:
     under_way: int
     in_digest: int
     waits_for_second: bool
+    paused_reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A message as it stands. texts: language → (title, body). areas: as chosen, without what is inside them."""
+    """A message as it stands. texts: language → (title, body). areas: as chosen, without what is inside them.
+
+    paused_reason: why it paused itself, in words; empty where an officer did it.
+    """
 
     id: UUID
     team_id: UUID
     team_name: str
     author_id: UUID | None
     kind: Kind
+    lane: Lane
     state: MessageState
     texts: Mapping[str, tuple[str, str]]
     areas: tuple[str, ...]
@@ -66,7 +84,12 @@ class Written:
     media: tuple[str, ...]
     send_at: datetime | None
     reply_by: datetime | None
+    expires_at: datetime | None
+    override_reason: str
     consultation_id: UUID | None
+    corrects_id: UUID | None
+    doubles_id: UUID | None
+    paused_reason: str
     created_at: datetime
     frozen_at: datetime | None
     approved_by: UUID | None
@@ -83,7 +106,7 @@ class Written:
             self.kind,
             sorted((language, *text) for language, text in self.texts.items()),
             [sorted(part) for part in (self.areas, self.topics, self.media)],
-            [str(self.send_at), str(self.reply_by)],
+            [str(self.send_at), str(self.reply_by), str(self.expires_at), self.override_reason],
         ]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
 
@@ -133,6 +156,7 @@ async def get(tx: Tx, message: UUID, teams: Teams, *, hold: bool = False) -> Wri
         team_name=row.team_name,
         author_id=row.author_id,
         kind=Kind(row.kind),
+        lane=Lane(row.lane),
         state=MessageState(row.state),
         texts={text.language: (text.title, text.body) for text in texts},
         areas=tuple(row.criteria["areas"]),
@@ -140,7 +164,12 @@ async def get(tx: Tx, message: UUID, teams: Teams, *, hold: bool = False) -> Wri
         media=tuple(row.criteria["media"]),
         send_at=row.send_at,
         reply_by=row.reply_by,
+        expires_at=row.expires_at,
+        override_reason=row.override_reason or "",
         consultation_id=row.consultation_id,
+        corrects_id=row.corrects_id,
+        doubles_id=row.doubles_id,
+        paused_reason=row.paused_reason or "",
         created_at=row.created_at,
         frozen_at=row.frozen_at,
         approved_by=row.approved_by,
@@ -166,6 +195,7 @@ def _lines(teams: Teams) -> Select[*tuple[Any, ...]]:
             Officer.name.label("author"),
             Message.audience_count,
             Message.approved_by,
+            Message.paused_reason,
         )
         .join(Team, Team.id == Message.team_id)
         .join(MessageText, (MessageText.message_id == Message.id) & (MessageText.language == "en"))
@@ -177,7 +207,7 @@ def _lines(teams: Teams) -> Select[*tuple[Any, ...]]:
 
 async def _summaries(tx: Tx, lines: Select[*tuple[Any, ...]]) -> list[Summary]:
     rows = (await tx.execute(lines)).all()
-    counted = await _counted(tx, [row.id for row in rows if row.state != MessageState.DRAFT])
+    counted = await _counted(tx, [row for row in rows if row.state != MessageState.DRAFT])
     return [
         Summary(
             id=row.id,
@@ -193,13 +223,27 @@ async def _summaries(tx: Tx, lines: Select[*tuple[Any, ...]]) -> list[Summary]:
             under_way=counted.get(row.id, _NOTHING)[1],
             in_digest=counted.get(row.id, _NOTHING)[2],
             waits_for_second=row.state == MessageState.DRAFT and row.approved_by is not None,
+            paused_reason=row.paused_reason or "",
         )
         for row in rows
     ]
 
 
-async def _counted(tx: Tx, messages: Sequence[UUID]) -> dict[UUID, tuple[int, int, int]]:
-    """Deliveries reached, under way, and waiting for a digest, for each message that has any."""
+async def _counted(tx: Tx, rows: Sequence[Row[Any]]) -> dict[UUID, tuple[int, int, int]]:
+    """Deliveries reached, under way, and waiting for a digest, for each message that has any.
+
+    Large ones one by one, so that what was counted lately need not be counted again.
+    """
+    large = [row.id for row in rows if (row.audience_count or 0) > LARGE]
+    found = await _count_together(tx, [row.id for row in rows if row.id not in large])
+    for id_ in large:
+        progress = await report.glance(tx, id_)
+        if progress:
+            found[id_] = (progress.reached, progress.under_way, progress.waits_for_digest)
+    return found
+
+
+async def _count_together(tx: Tx, messages: Sequence[UUID]) -> dict[UUID, tuple[int, int, int]]:
     waits = (Delivery.state == DeliveryState.PENDING) & Delivery.digest.is_not(None)
     rows = await tx.execute(
         select(

@@ -9,16 +9,18 @@ from uuid import UUID
 
 from sqlalchemy import Row, Select, case, func, literal, select, update
 
+from notifier.broadcast import ahead, correct
 from notifier.broadcast.approve import team_accounts
-from notifier.broadcast.draft import criteria_of
 from notifier.broadcast.kinds import digest_life, life_of
+from notifier.broadcast.narrow import criteria_of
 from notifier.db import Tx
 from notifier.models import Delivery, DeliveryState, Kind, Lane, Message, MessageState, MessageText
-from subscribers.audience import select_audience
-from subscribers.dialects import insert_for
-from subscribers.models import ContactPoint, UTCDateTime
+from subscribers.audience import Criteria, Span, page_end, select_audience
+from subscribers.dialects import analyze, insert_for
+from subscribers.models import UTCDateTime
 
-PAGE = 5000
+PAGE = 5000  # deliveries
+WORTH_ANALYZING = 1000
 COLUMNS = (
     "message_id",
     "contact_point_id",
@@ -33,45 +35,39 @@ COLUMNS = (
 
 
 async def plan_page(tx: Tx, message: UUID, *, page: int = PAGE) -> bool:
-    """Plan one page of contact points, in the order of their ids; True once the message is planned.
+    """Plan the next people, a page of deliveries at most; True when there is nothing more to do now.
 
-    A page that a crash took back is planned again, and adds nothing twice.
+    A page that a crash took back is planned again, and adds nothing twice. Where too much waits to be sent the
+    message stays `planning`, and is found again by whoever looks for what stands undone.
     """
     row = (await tx.execute(select(Message).where(Message.id == message).with_for_update())).first()
     if row is None or row.state not in (MessageState.APPROVED, MessageState.PLANNING):
         return True
-    upper = await _page_end(tx, row.plan_cursor, page)
-    audience = await _audience(tx, row, upper)
+    if row.corrects_id:
+        done = await correct.plan_page(tx, row, page=page)
+        if done:
+            await _finish(tx, row)
+        return done
+    if await ahead.is_full(tx, row):
+        return True
+    criteria = await criteria_of(tx, Kind(row.kind), row.criteria)
+    media = [medium for medium in criteria.media if medium in tx.carriers]
+    people = max(1, page // max(1, len(media)))  # nobody has two live addresses on one medium
+    upto = await page_end(tx, criteria, row.frozen_at, after=row.planned_to, people=people)
+    audience = await _audience(tx, row, criteria, Span(after=row.planned_to, upto=upto))
     await tx.execute(insert_for(tx, Delivery).from_select(COLUMNS, audience).on_conflict_do_nothing())
-    if upper is not None:
-        await tx.execute(
-            update(Message)
-            .where(Message.id == message)
-            .values(state=MessageState.PLANNING, plan_cursor=upper)
-        )
+    if upto is not None:
+        planning = {"state": MessageState.PLANNING, "planned_to": upto}
+        await tx.execute(update(Message).where(Message.id == message).values(planning))
         return False
     await _plan_posts(tx, row)
     await _finish(tx, row)
     return True
 
 
-async def _page_end(tx: Tx, cursor: UUID | None, page: int) -> UUID | None:
-    """The last contact point of this page; None when the rest fits into it."""
-    after = [ContactPoint.id > cursor] if cursor else []
-    found: UUID | None = await tx.scalar(
-        select(ContactPoint.id).where(*after).order_by(ContactPoint.id).offset(page - 1).limit(1)
-    )
-    return found
-
-
-async def _audience(tx: Tx, row: Row[Any], upper: UUID | None) -> Select[Any]:
-    criteria = await criteria_of(tx, Kind(row.kind), row.criteria)
-    people = select_audience(criteria, row.frozen_at)
-    if row.plan_cursor:
-        people = people.where(ContactPoint.id > row.plan_cursor)
-    if upper:
-        people = people.where(ContactPoint.id <= upper)
-    chosen = people.subquery("people")
+async def _audience(tx: Tx, row: Row[Any], criteria: Criteria, span: Span) -> Select[*tuple[Any, ...]]:
+    """The columns of the deliveries of these people."""
+    chosen = select_audience(criteria, row.frozen_at, span).subquery("people")
     languages = (
         (await tx.execute(select(MessageText.language).where(MessageText.message_id == row.id)))
         .scalars()
@@ -79,9 +75,11 @@ async def _audience(tx: Tx, row: Row[Any], upper: UUID | None) -> Select[Any]:
     )
     due = row.send_at or tx.now
     lane = Lane(row.lane)
+    lives = [due + life_of(lane), due + digest_life()]
+    soon, later = (min(end, row.expires_at) if row.expires_at else end for end in lives)
     expires = case(
-        (chosen.c.digest.is_(None), literal(due + life_of(lane), UTCDateTime())),
-        else_=literal(due + digest_life(), UTCDateTime()),
+        (chosen.c.digest.is_(None), literal(soon, UTCDateTime())),
+        else_=literal(later, UTCDateTime()),
     )
     carried = [(chosen.c.medium == medium, name) for medium, name in tx.carriers.items()]
     return select(
@@ -102,6 +100,7 @@ async def _plan_posts(tx: Tx, row: Row[Any]) -> None:
     if "social" not in row.criteria["media"] or "social" not in tx.carriers:
         return
     due = row.send_at or tx.now
+    end = due + life_of(Lane(row.lane))
     posts = [
         {
             "message_id": row.id,
@@ -111,7 +110,7 @@ async def _plan_posts(tx: Tx, row: Row[Any]) -> None:
             "lane": row.lane,
             "state": DeliveryState.PENDING,
             "due_at": due,
-            "expires_at": due + life_of(Lane(row.lane)),
+            "expires_at": min(end, row.expires_at) if row.expires_at else end,
         }
         for account in await team_accounts(tx, row.team_id)
     ]
@@ -120,6 +119,7 @@ async def _plan_posts(tx: Tx, row: Row[Any]) -> None:
 
 
 async def _finish(tx: Tx, row: Row[Any]) -> None:
+    """Every page stands. Workers that polled an empty table plan their statements anew after ANALYZE."""
     counted = await tx.scalar(select(func.count()).where(Delivery.message_id == row.id))
     later = row.send_at is not None and row.send_at > tx.now
     await tx.execute(
@@ -131,4 +131,6 @@ async def _finish(tx: Tx, row: Row[Any]) -> None:
             published_at=row.send_at or tx.now,
         )
     )
+    if counted >= WORTH_ANALYZING:
+        await analyze(tx, Delivery.__tablename__)
     tx.on_commit("wake")

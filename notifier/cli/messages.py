@@ -3,15 +3,17 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import click
 
 from channels.email_smtp import delivery_of
-from notifier.broadcast import approve, draft, report
+from notifier.broadcast import approve, correct, doubles, draft, overview, recall, report
 from notifier.cli.edge import environment_or_exit, fail, run
+from notifier.db import Tx
 from notifier.delivery.explain import Timeline, timeline
 from notifier.delivery.tokens import read_delivery_token, read_reply_address
 from notifier.errors import NotFound
@@ -21,6 +23,10 @@ from notifier.staff import audit, teams
 from subscribers.signing import Keys
 
 WATCH_SECONDS = 0.3
+LOCAL = click.DateTime(["%Y-%m-%dT%H:%M"])
+ACTOR = "command line"
+RECALLED = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
+Recall = Callable[..., Awaitable[None]]
 
 
 @click.group("messages")
@@ -46,7 +52,10 @@ def messages_command() -> None:
     help="Default: all set up.",
 )
 @click.option("--topic", "topics", multiple=True)
-@click.option("--reply-by", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="Local time, for a consultation.")
+@click.option("--reply-by", type=LOCAL, help="Local time, for a consultation.")
+@click.option("--expires-at", type=LOCAL, help="Local time after which it is of no use.")
+@click.option("--override-reason", default="", help="Send it in quiet hours too, and say why.")
+@click.option("--allow-duplicate", is_flag=True, help="Even if the same words went out within 24 hours.")
 @click.option("--wait", is_flag=True, help="Watch it go out.")
 @click.option("--json", "as_json", is_flag=True)
 def send_command(*, wait: bool, as_json: bool, **written: Any) -> None:
@@ -56,6 +65,36 @@ def send_command(*, wait: bool, as_json: bool, **written: Any) -> None:
     """
     environment_or_exit()
     run(_send(written, wait=wait, as_json=as_json))
+
+
+@messages_command.command("correct")
+@click.argument("message")
+@click.option("--title", required=True)
+@click.option(
+    "--body-file", required=True, type=click.File("r", encoding="utf-8"), help="- for standard input."
+)
+@click.option("--stop-first", is_flag=True, help="Cancel what is left of the message it corrects.")
+@click.option("--allow-duplicate", is_flag=True, help="Even if the same words went out within 24 hours.")
+@click.option("--wait", is_flag=True, help="Watch it go out.")
+@click.option("--json", "as_json", is_flag=True)
+def correct_command(*, message: str, wait: bool, as_json: bool, **written: Any) -> None:
+    """Send a correction to exactly those who may have got a message, by the same way."""
+    environment_or_exit()
+    run(_correct(_id(message), written, wait=wait, as_json=as_json))
+
+
+def _recalls(name: str, act: Recall, words: str) -> None:
+    @messages_command.command(name, help=words)
+    @click.argument("message")
+    @click.option("--json", "as_json", is_flag=True)
+    def command(message: str, *, as_json: bool) -> None:
+        environment_or_exit()
+        run(_recall(_id(message), name, act, as_json=as_json))
+
+
+_recalls("pause", recall.pause, "Start nothing more of a message until it is resumed.")
+_recalls("resume", recall.resume, "Go on with a paused message. Nobody who was reached is reached again.")
+_recalls("cancel", recall.cancel, "End a message: what has not begun never will.")
 
 
 @messages_command.command("status")
@@ -78,30 +117,72 @@ def explain_command(delivery: str, *, as_json: bool) -> None:
 
 async def _send(written: Mapping[str, Any], *, wait: bool, as_json: bool) -> None:
     async with open_service(environment(), sends=False) as service:
-        team, reply_by = written["team"], written["reply_by"]
+        zone = service.settings.zone
+        reply_by, expires_at = written["reply_by"], written["expires_at"]
         new = draft.Draft(
             kind=written["kind"],
             texts={"en": (written["title"], written["body_file"].read())},
             areas=written["areas"],
             media=written["media"] or tuple(m for m in draft.MEDIA if m in service.db.carriers),
             topics=written["topics"],
-            reply_by=reply_by.replace(tzinfo=service.settings.zone) if reply_by else None,
+            reply_by=reply_by.replace(tzinfo=zone) if reply_by else None,
+            expires_at=expires_at.replace(tzinfo=zone) if expires_at else None,
+            override_reason=written["override_reason"],
         )
         async with service.db.transaction(point="C0") as tx:
-            team_id = await teams.find(tx, team)
-            if team_id is None:
-                raise NotFound(f"There is no team {team!r}.")
-            message = await draft.save(tx, new, team=team_id, author=None)
-            await approve.approve(tx, message, team=team_id, officer=None)
-            await audit.record(
-                tx, actor="command line", action="approve", object_kind="message", object_id=str(message)
-            )
-        if wait:
-            await _watch(service, message, quiet=as_json)
-        else:
-            click.echo(json.dumps({"id": str(message)}) if as_json else f"Approved: {message}")
-        if wait:
-            await _show(service, message, as_json=as_json)
+            team = await teams.find(tx, written["team"])
+            if team is None:
+                raise NotFound(f"There is no team {written['team']!r}.")
+            message = await _approved(tx, service, new, team, allow=written["allow_duplicate"])
+        await _sent(service, message, wait=wait, as_json=as_json)
+
+
+async def _correct(original: UUID, written: Mapping[str, Any], *, wait: bool, as_json: bool) -> None:
+    async with open_service(environment(), sends=False) as service:
+        async with service.db.transaction(point="C0") as tx:
+            begun, team = await correct.begin(tx, original, teams=None)
+            found = await overview.get(tx, original, None)
+            if written["stop_first"] and found.state not in correct.ENDED:
+                await recall.cancel(tx, original, team=team)
+                await audit.record(tx, ACTOR, "cancelled", object_kind="messages", object_id=original)
+            new = replace(begun, texts={"en": (written["title"], written["body_file"].read())})
+            message = await _approved(tx, service, new, team, allow=written["allow_duplicate"])
+        await _sent(service, message, wait=wait, as_json=as_json)
+
+
+async def _approved(tx: Tx, service: Service, new: draft.Draft, team: UUID, *, allow: bool) -> UUID:
+    """A new message, kept and approved."""
+    message = await draft.save(tx, new, team=team, author=None)
+    doubled = await doubles.require_single(tx, message, team=team, allow=allow)
+    above = service.settings.canary_above
+    await approve.approve(tx, message, team=team, officer=None, doubles=doubled, canary_above=above)
+    reason = new.override_reason or None
+    await audit.record(tx, ACTOR, "approved", object_kind="messages", object_id=message, reason=reason)
+    return message
+
+
+async def _sent(service: Service, message: UUID, *, wait: bool, as_json: bool) -> None:
+    if not wait:
+        click.echo(json.dumps({"id": str(message)}) if as_json else f"Approved: {message}")
+        return
+    await _watch(service, message, quiet=as_json)
+    await _show(service, message, as_json=as_json)
+
+
+async def _recall(message: UUID, name: str, act: Recall, *, as_json: bool) -> None:
+    async with open_service(environment(), sends=False) as service:
+        async with service.db.transaction() as tx:
+            found = await overview.get(tx, message, None)
+            await act(tx, message, team=found.team_id)
+            await audit.record(tx, ACTOR, RECALLED[name], object_kind="messages", object_id=message)
+        await _show(service, message, as_json=as_json)
+
+
+def _id(message: str) -> UUID:
+    try:
+        return UUID(message)
+    except ValueError:
+        fail(f"{message} is not a message's id", code=2)
 
 
 async def _watch(service: Service, message: UUID, *, quiet: bool) -> None:
@@ -128,10 +209,7 @@ async def _watch(service: Service, message: UUID, *, quiet: bool) -> None:
 
 async def _status(message: str, *, as_json: bool) -> None:
     async with open_service(environment(), sends=False) as service:
-        try:
-            await _show(service, UUID(message), as_json=as_json)
-        except ValueError:
-            fail(f"{message} is not a message's id", code=2)
+        await _show(service, _id(message), as_json=as_json)
 
 
 async def _show(service: Service, message: UUID, *, as_json: bool) -> None:
@@ -154,6 +232,8 @@ async def _show(service: Service, message: UUID, *, as_json: bool) -> None:
         )
         return
     click.echo(f"Message {message}: {found.state}")
+    if found.state in (MessageState.PAUSED, MessageState.CANCELLED):
+        click.echo(f"  reached {found.reached:,}, stopped {found.stopped:,}, in flight {found.in_flight:,}")
     for state, number in sorted(found.counts.items()):
         click.echo(f"  {state.replace('_', ' '):20} {number:>8,}")
     total = sum(found.counts.values())

@@ -29,6 +29,9 @@ class Act(StrEnum):
     ANSWER = "answer"
     DRAFT = "draft"
     PUBLISH = "publish"
+    OVERRIDE = "override"  # send in quiet hours and beyond people's limits, with a reason
+    HOLD = "hold"  # stop and start what a team sends; held everywhere: all sending
+    HOLD_ALL = "hold_all"  # stop and start channels and the whole service, wherever the role is held
     ADMINISTER = "administer"  # officers, teams, settings: no residents' words
     AUDIT = "audit"
 
@@ -36,9 +39,11 @@ class Act(StrEnum):
 ALLOWED: Mapping[Role, frozenset[Act]] = {
     Role.OFFICER: frozenset({Act.SEE, Act.ANSWER, Act.DRAFT}),
     Role.SERGEANT: frozenset({Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH}),
-    Role.COORDINATOR: frozenset({Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH}),
-    Role.CENTRAL: frozenset({Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH}),
-    Role.ADMINISTRATOR: frozenset({Act.ADMINISTER}),
+    Role.COORDINATOR: frozenset({Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH, Act.OVERRIDE, Act.HOLD}),
+    Role.CENTRAL: frozenset(
+        {Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH, Act.OVERRIDE, Act.HOLD, Act.HOLD_ALL}
+    ),
+    Role.ADMINISTRATOR: frozenset({Act.ADMINISTER, Act.HOLD, Act.HOLD_ALL}),
     Role.AUDITOR: frozenset({Act.SEE, Act.AUDIT}),
 }
 

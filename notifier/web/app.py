@@ -21,6 +21,7 @@ def make_app(service: Service) -> web.Application:
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=PUBLIC_BODY_BYTES)
     app[SERVICE] = service
     app[METERS] = Meters()
+    desk.prepare(app)
     for part in PARTS:
         app.add_routes(part.ROUTES)
     return app

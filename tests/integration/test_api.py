@@ -15,7 +15,7 @@ from notifier.inbox import receive
 from notifier.models import Delivery, Message, MessageState, Notice, Role
 from notifier.staff.api_tokens import Scope
 from notifier.web import api
-from notifier.web.api.operation import PREFIX, Nothing
+from notifier.web.api.operation import PREFIX
 from tests.integration.api_calls import DRAFT, call, drafted, token
 from tests.integration.desk import Client, Desk, open_desk
 from tests.world import ward
@@ -192,13 +192,13 @@ async def test_what_is_another_teams_is_not_there(desk: Desk, client: Client) ->
         id_ = next((id_ for start, id_ in ids.items() if operation.path.startswith(start)), None)
         if id_ is None:
             continue
-        body = {"text": "Hello", "version": 2} if operation.body is not Nothing else None
+        body = {"text": "Hello", "version": 2} if operation.needs_body else None
         status, found = await call(
             client, operation.method, operation.path.replace("{id}", id_), theirs, body
         )
         assert status == 404, (operation.path, found)
         tried += 1
-    assert tried == 8
+    assert tried == 9
     assert (await call(client, "GET", "/messages", theirs))[1]["items"] == []
     assert (await call(client, "GET", "/conversations", theirs))[1]["items"] == []
 

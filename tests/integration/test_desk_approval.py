@@ -135,10 +135,17 @@ async def test_a_message_is_paused_resumed_and_cancelled(desk: Desk, client: Cli
 async def test_the_page_looks_again_only_while_something_moves(desk: Desk, client: Client) -> None:
     path = await drafted(client)
     await approve(client, path)
-    assert (await client.get(f"{path}/progress")).headers["Refresh"] == "3"
-    assert "Refresh" not in (await client.get(f"{path}/progress?still=yes")).headers
+    again = '<noscript><meta http-equiv="refresh" content="3"></noscript>'
+    page = await (await client.get(f"{path}/progress")).text()
+    assert again in page
+    assert f'data-events="{path}/progress/events"' in page
+    page = await (await client.get(f"{path}/progress?still=yes")).text()
+    assert again not in page
+    assert "data-events" not in page
     await desk.settle()
-    assert "Refresh" not in (await client.get(f"{path}/progress")).headers
+    page = await (await client.get(f"{path}/progress")).text()
+    assert again not in page
+    assert "data-events" not in page
 
 
 async def test_who_chose_a_digest_is_counted_apart_everywhere(desk: Desk, client: Client) -> None:

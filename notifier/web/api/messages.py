@@ -1,19 +1,20 @@
-"""Messages over the API: draft, approve, pause, resume, cancel; counts that sum to the audience."""
+"""Messages over the API: draft, approve, pause, resume, cancel, correct; counts that sum to the audience."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, field_validator
 
-from notifier.broadcast import draft, endorse, overview, places, recall, report
-from notifier.broadcast.draft import BODY_LIMIT, TITLE_LIMIT, Draft
+from notifier.broadcast import correct, draft, endorse, overview, places, recall, report
+from notifier.broadcast.draft import BODY_LIMIT, REASON_LIMIT, TITLE_LIMIT, Draft
 from notifier.broadcast.overview import Written
 from notifier.consultation import timetable
 from notifier.db import Tx
 from notifier.delivery.preview import require_sendable
-from notifier.errors import Invalid
+from notifier.errors import Invalid, NotAllowed
 from notifier.models import Kind, Message, MessageState
 from notifier.staff import audit
 from notifier.staff.api_tokens import Scope
@@ -35,6 +36,13 @@ class Translation(Body):
     body: Text
 
 
+def _known_languages(value: dict[str, Translation]) -> dict[str, Translation]:
+    unknown = [language for language in value if language not in NAMES or language == ENGLISH]
+    if unknown:
+        raise ValueError(f"{unknown[0][:20]!r} is not a language we send beside English")
+    return value
+
+
 class NewMessage(Body):
     """A draft. title and body are English, the body limited Markdown. Times need their offset from UTC."""
 
@@ -46,8 +54,10 @@ class NewMessage(Body):
     topics: Annotated[list[Slug], Field(max_length=30, default_factory=list)]
     translations: Annotated[dict[str, Translation], Field(max_length=20, default_factory=dict)]
     send_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
     reply_by: AwareDatetime | None = None
     consultation_id: UUID | None = None
+    override_reason: Annotated[str, Field(max_length=REASON_LIMIT)] = ""
 
     @field_validator("areas", "media", "topics")
     @classmethod
@@ -59,10 +69,29 @@ class NewMessage(Body):
     @field_validator("translations")
     @classmethod
     def _are_known(cls, value: dict[str, Translation]) -> dict[str, Translation]:
-        unknown = [language for language in value if language not in NAMES or language == ENGLISH]
-        if unknown:
-            raise ValueError(f"{unknown[0][:20]!r} is not a language we send beside English")
-        return value
+        return _known_languages(value)
+
+
+class Approval(Body):
+    """allow_duplicate: go on although the same words went to some of the same places within the last 24 hours."""
+
+    allow_duplicate: bool = False
+
+
+class Correction(Body):
+    """The right words; whoever may have got the first message gets them, by the same way.
+    English left out is taken from the first message, with a sentence before it; other languages are not."""
+
+    title: Title | None = None
+    body: Text | None = None
+    translations: Annotated[dict[str, Translation], Field(max_length=20, default_factory=dict)]
+    send_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+
+    @field_validator("translations")
+    @classmethod
+    def _are_known(cls, value: dict[str, Translation]) -> dict[str, Translation]:
+        return _known_languages(value)
 
 
 class TextAnswer(Answer):
@@ -72,7 +101,8 @@ class TextAnswer(Answer):
 
 class MessageAnswer(Answer):
     """A message and how it goes. audience: deliveries, None until planned; counts then sum to it.
-    state `draft` with waits_for_second: one officer has approved it, another must."""
+    state `draft` with waits_for_second: one officer has approved it, another must. paused_reason: why a message
+    that was going wrong paused itself. corrects, doubles: ids of other messages, see `correct` and `approve`."""
 
     id: UUID
     team: UUID
@@ -83,8 +113,13 @@ class MessageAnswer(Answer):
     topics: list[str]
     media: list[str]
     send_at: datetime | None
+    expires_at: datetime | None
     reply_by: datetime | None
     consultation_id: UUID | None
+    override_reason: str
+    corrects: UUID | None
+    doubles: UUID | None
+    paused_reason: str
     created_at: datetime
     approved_at: datetime | None
     waits_for_second: bool
@@ -120,6 +155,8 @@ async def create(tx: Tx, call: Call[Nothing, NewMessage]) -> MessageAnswer:
     await call.require(tx, Act.DRAFT)
     officer = call.caller.officer if call.caller else None
     wanted = call.body
+    if wanted.override_reason:
+        await _require_officer(tx, call, Act.OVERRIDE)
     try:
         draft.check(_draft(wanted), now=tx.now, carriers=tx.carriers)
         await places.require(tx, call.team, wanted.areas)
@@ -146,20 +183,50 @@ async def page(tx: Tx, call: Call[PageQuery, Nothing]) -> MessagePage:
     return MessagePage(items=items, next=following)
 
 
-async def approve(tx: Tx, call: Call[Nothing, Nothing]) -> MessageAnswer:
-    """Approve and send; where two officers must agree, the token's officer is one of them."""
+async def approve(tx: Tx, call: Call[Nothing, Approval]) -> MessageAnswer:
+    """Approve and send; where two officers must agree, the token's officer is one of them.
+
+    409 where the same words went to some of the same places within the last 24 hours, unless `allow_duplicate`."""
     await call.require(tx, Act.PUBLISH)
     written = await overview.get(tx, call.id(), [call.team], hold=True)
     if written.state is MessageState.DRAFT:
         await require_sendable(tx, written.id, call.service.channels, call.service.settings)
     officer = call.caller.officer if call.caller else None
-    step = await endorse.press(tx, written.id, team=call.team, officer=officer)
+    step = await endorse.press(
+        tx,
+        written.id,
+        team=call.team,
+        officer=officer,
+        allow_duplicate=call.body.allow_duplicate,
+        canary_above=call.service.settings.canary_above,
+    )
     await _audited(tx, call, "approved" if step is endorse.Step.APPROVED else "approved_first", written.id)
     return await _answer(tx, call, written.id)
 
 
+async def begin_correction(tx: Tx, call: Call[Nothing, Correction]) -> MessageAnswer:
+    """A draft to exactly those who may have got this message. Approve it once this message has ended."""
+    await call.require(tx, Act.DRAFT)
+    wanted = call.body
+    begun, team = await correct.begin(tx, call.id(), teams=[call.team])
+    title, body = begun.texts[ENGLISH]
+    texts = {
+        **begun.texts,
+        ENGLISH: (wanted.title or title, wanted.body or body),
+        **{language: (text.title, text.body) for language, text in wanted.translations.items()},
+    }
+    new = replace(begun, texts=texts, send_at=wanted.send_at, expires_at=wanted.expires_at)
+    try:
+        made = await draft.save(tx, new, team=team, author=call.caller.officer if call.caller else None)
+        await require_sendable(tx, made, call.service.channels, call.service.settings)
+    except Invalid as error:
+        raise Invalid({_field(name): words for name, words in error.fields.items()}) from None
+    await _audited(tx, call, "draft_saved", made)
+    return await _answer(tx, call, made)
+
+
 def _recalls(
-    act: Callable[..., Awaitable[Mapping[str, int]]], action: str, words: str
+    act: Callable[..., Awaitable[None]], action: str, words: str
 ) -> Callable[[Tx, Call[Nothing, Nothing]], Awaitable[MessageAnswer]]:
     async def handle(tx: Tx, call: Call[Nothing, Nothing]) -> MessageAnswer:
         await call.require(tx, Act.PUBLISH)
@@ -174,7 +241,7 @@ def _recalls(
 
 async def _answer(tx: Tx, call: Call[Any, Any], message: UUID) -> MessageAnswer:
     written = await overview.get(tx, message, [call.team])
-    found = await report.progress(tx, message)
+    found = await report.glance(tx, message)
     return MessageAnswer(
         id=written.id,
         team=written.team_id,
@@ -187,8 +254,13 @@ async def _answer(tx: Tx, call: Call[Any, Any], message: UUID) -> MessageAnswer:
         topics=list(written.topics),
         media=list(written.media),
         send_at=written.send_at,
+        expires_at=written.expires_at,
         reply_by=written.reply_by,
         consultation_id=written.consultation_id,
+        override_reason=written.override_reason,
+        corrects=written.corrects_id,
+        doubles=written.doubles_id,
+        paused_reason=written.paused_reason,
         created_at=written.created_at,
         approved_at=written.frozen_at,
         waits_for_second=_waits(written),
@@ -212,9 +284,18 @@ def _draft(wanted: NewMessage) -> Draft:
         media=tuple(wanted.media),
         topics=tuple(wanted.topics),
         send_at=wanted.send_at,
+        expires_at=wanted.expires_at,
         reply_by=wanted.reply_by,
         consultation_id=wanted.consultation_id,
+        override_reason=wanted.override_reason,
     )
+
+
+async def _require_officer(tx: Tx, call: Call[Any, Any], act: Act) -> None:
+    """Some things are an officer's own to answer for: no token without one may do them."""
+    if call.caller is None or call.caller.officer is None:
+        raise NotAllowed("This needs a token that belongs to an officer.")
+    await call.require(tx, act)
 
 
 async def _require_consultation(tx: Tx, call: Call[Nothing, NewMessage]) -> None:
@@ -266,7 +347,20 @@ OPERATIONS = (
         problems=(404,),
     ),
     Operation(
-        path="/messages/{id}/approve", summary="Approve and send it", handler=approve, point="C0", **_POST
+        path="/messages/{id}/approve",
+        summary="Approve and send it",
+        handler=approve,
+        body=Approval,
+        point="C0",
+        **_POST,
+    ),
+    Operation(
+        path="/messages/{id}/correct",
+        summary="Begin a correction to exactly those who got it",
+        handler=begin_correction,
+        body=Correction,
+        status=201,
+        **{**_POST, "problems": (400, 404, 409, 413, 415, 422)},
     ),
     Operation(
         path="/messages/{id}/pause",

@@ -47,7 +47,7 @@ def _described(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if operation.body is not Nothing:
         content = {"application/json": {"schema": _schema(operation.body, schemas, "validation")}}
-        entry["requestBody"] = {"required": True, "content": content}
+        entry["requestBody"] = {"required": operation.needs_body, "content": content}
     return entry
 
 

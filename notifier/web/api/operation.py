@@ -113,6 +113,11 @@ class Operation:
     def writes(self) -> bool:
         return self.method != "GET"
 
+    @property
+    def needs_body(self) -> bool:
+        """Must there be a body? Not where all of its members may be left out."""
+        return any(member.is_required() for member in self.body.model_fields.values())
+
 
 def route(operation: Operation) -> web.RouteDef:
     """The operation, with everything that stands before it."""
@@ -230,7 +235,7 @@ async def _body(request: web.Request, operation: Operation) -> bytes:
     if not operation.writes:
         return b""
     body = await request.read()
-    if not body and operation.body is Nothing:
+    if not body and not operation.needs_body:
         return b"{}"
     if request.content_type != JSON:
         raise web.HTTPUnsupportedMediaType(text=f"Send the body as {JSON}.")

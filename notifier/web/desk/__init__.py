@@ -3,8 +3,19 @@
 from aiohttp import web
 
 from notifier.web.context import see_other
-from notifier.web.desk import compose, conversation, deliveries, home, preview, progress, queue, sign_in
+from notifier.web.desk import (
+    compose,
+    conversation,
+    deliveries,
+    home,
+    preview,
+    progress,
+    queue,
+    sending,
+    sign_in,
+)
 from notifier.web.desk.access import guarded
+from notifier.web.desk.progress import STREAMS, Streams
 
 TABLE = (
     *home.TABLE,
@@ -14,7 +25,18 @@ TABLE = (
     *queue.TABLE,
     *conversation.TABLE,
     *deliveries.TABLE,
+    *sending.TABLE,
 )
+
+
+def prepare(app: web.Application) -> None:
+    """What the desk keeps in the application: its open streams, which end when it stops."""
+    app[STREAMS] = Streams()
+
+    async def end(app: web.Application) -> None:
+        app[STREAMS].ending.set()
+
+    app.on_shutdown.append(end)
 
 
 async def _with_slash(_request: web.Request) -> web.Response:

@@ -17,6 +17,7 @@ from notifier.errors import NotAllowed, NotFound
 from notifier.staff import audit, roles, sessions
 from notifier.staff.roles import Act, Grant
 from notifier.web.context import see_other, show
+from notifier.web.desk.banner import Banner, banner
 from notifier.web.forms import fields
 from notifier.web.service import database
 from notifier.web.session import FORM_FIELD, session_token
@@ -57,6 +58,14 @@ class Reader:
         return audit.officer_actor(self.officer)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a page says of sending itself."""
+
+    banner: Banner | None
+
+
+SENDING = web.RequestKey("sending", Seen)
 DeskHandler = Callable[[web.Request, Reader], Awaitable[web.StreamResponse]]
 
 
@@ -91,12 +100,14 @@ async def read_session(request: web.Request) -> Reader | None:
         return None
     async with database(request).transaction(read_only=True) as tx:
         found = await sessions.read(tx, token)
-    if found is None:
-        return None
+        if found is None:
+            return None
+        reader = Reader(officer=found.officer, name=found.name, grants=found.grants)
+        request[SENDING] = Seen(banner=await banner(tx, reader.teams()))
     if found.needs_touch:
         async with database(request).transaction() as tx:
             await sessions.touch(tx, token)
-    return Reader(officer=found.officer, name=found.name, grants=found.grants)
+    return reader
 
 
 def show_desk(
@@ -107,13 +118,16 @@ def show_desk(
     status: int = HTTPStatus.OK,
     **context: Any,
 ) -> web.Response:
-    """A page of the desk: every template there knows `reader` and `may_write` besides what `show` gives."""
+    """A page of the desk: every template there knows `reader`, `may_write`, `may_hold` and `sending` (what is wrong
+    with it, or None) besides what `show` gives."""
     return show(
         request,
         f"desk/{template}",
         status=status,
         reader=reader,
         may_write=reader.may_anywhere(Act.DRAFT),
+        may_hold=reader.may_anywhere(Act.HOLD),
+        sending=request[SENDING].banner if SENDING in request else None,
         **context,
     )
 

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from aiohttp import web
 
-from notifier.broadcast import draft, overview, places
+from notifier.broadcast import correct, draft, overview, places
 from notifier.broadcast.approve import team_accounts
+from notifier.broadcast.overview import Written
 from notifier.consultation import timetable
 from notifier.db import Tx
 from notifier.delivery.preview import require_sendable
@@ -33,13 +34,18 @@ ADD_LANGUAGE = "add_language"
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What a team may choose from. areas, topics, media, consultations: (value, words) or with a hint."""
+    """What a team may choose from. areas, topics, media, consultations: (value, words) or with a hint.
+
+    corrects: the message that is corrected; then there is nothing to choose but words and times.
+    """
 
     team: TeamName
-    areas: Sequence[tuple[str, str, str]]
-    topics: Sequence[tuple[str, str]]
-    media: Sequence[tuple[str, str, str]]
-    consultations: Sequence[tuple[str, str]]
+    may_override: bool
+    areas: Sequence[tuple[str, str, str]] = ()
+    topics: Sequence[tuple[str, str]] = ()
+    media: Sequence[tuple[str, str, str]] = ()
+    consultations: Sequence[tuple[str, str]] = ()
+    corrects: Written | None = None
 
 
 async def new(request: web.Request, reader: Reader) -> web.Response:
@@ -77,7 +83,7 @@ async def edit(request: web.Request, reader: Reader) -> web.Response:
             return see_other(f"/desk/messages/{written.id}/progress")
         reader.require(Act.DRAFT, written.team_id)
         team = _by_id(await teams_of(tx, reader, Act.DRAFT), written.team_id)
-        choices = await _choices(tx, team, reader)
+        choices = await _choices(tx, team, reader, corrects=written.corrects_id)
     typed = message_form.filled_from(written, settings(request).zone)
     return _form(request, reader, choices, Filled(typed=typed), message=written.id)
 
@@ -89,33 +95,56 @@ async def change(request: web.Request, reader: Reader) -> web.Response:
         written = await overview.get(tx, id_in(request), reader.teams())
         reader.require(Act.DRAFT, written.team_id)
         team = _by_id(await teams_of(tx, reader, Act.DRAFT), written.team_id)
-    return await _save(request, reader, sent, team, written.id)
+    return await _save(request, reader, sent, team, written)
+
+
+async def correct_it(request: web.Request, reader: Reader) -> web.Response:
+    """POST: the draft of a correction to whoever got this message. A double click makes one."""
+    sent = await fields(request)
+    async with database(request).transaction() as tx:
+        written = await overview.get(tx, id_in(request), reader.teams())
+        reader.require(Act.DRAFT, written.team_id)
+        begun, team = await correct.begin(
+            tx, written.id, teams=reader.teams(Act.DRAFT), form_key=(sent.one("form_key") or "")[:64]
+        )
+        made = await draft.save(tx, begun, team=team, author=reader.officer)
+        await audit.record(tx, reader.actor, "draft_saved", object_kind=Message.__tablename__, object_id=made)
+    return see_other(f"/desk/messages/{made}")
 
 
 async def _save(
-    request: web.Request, reader: Reader, sent: Fields, team: TeamName, message: UUID | None
+    request: web.Request, reader: Reader, sent: Fields, team: TeamName, before: Written | None
 ) -> web.Response:
     typed = message_form.read(sent, zone=settings(request).zone)
     if sent.one("action") == ADD_LANGUAGE:
-        return await _again(request, reader, sent, team, typed, {}, message=message)
+        return await _again(request, reader, sent, team, typed, {}, before=before)
     try:
         async with database(request).transaction() as tx:
-            saved = await _keep(request, tx, reader, typed, team, message)
+            saved = await _keep(request, tx, reader, typed, team, before)
     except Invalid as error:
-        return await _again(request, reader, sent, team, typed, typed.named(error.fields), message=message)
+        return await _again(request, reader, sent, team, typed, typed.named(error.fields), before=before)
     return see_other(f"/desk/messages/{saved}/preview")
 
 
 async def _keep(
-    request: web.Request, tx: Tx, reader: Reader, typed: Typed, team: TeamName, message: UUID | None
+    request: web.Request, tx: Tx, reader: Reader, typed: Typed, team: TeamName, before: Written | None
 ) -> UUID:
     """The draft's id. Raises Invalid with all that is wrong, Conflict where it is a draft no longer."""
-    draft.check(typed.draft, now=tx.now, carriers=tx.carriers)
+    new = typed.draft
+    if before is not None and before.corrects_id:
+        new = await correct.bound(tx, new, before.corrects_id)
+    draft.check(new, now=tx.now, carriers=tx.carriers)
     if typed.errors:
         raise Invalid(typed.errors)
-    await places.require(tx, team.id, typed.draft.areas, is_wide=_is_wide(reader, team.id))
-    await _require_consultation(tx, typed, team)
-    saved = await draft.save(tx, typed.draft, team=team.id, author=reader.officer, message=message)
+    if new.override_reason and not reader.may(Act.OVERRIDE, team.id):
+        raise Invalid(
+            {"override_reason": "Ask a coordinator: your role does not let you send in quiet hours."}
+        )
+    if not new.corrects_id:
+        await places.require(tx, team.id, new.areas, is_wide=_is_wide(reader, team.id))
+        await _require_consultation(tx, typed, team)
+    message = before.id if before else None
+    saved = await draft.save(tx, new, team=team.id, author=reader.officer, message=message)
     await require_sendable(tx, saved, service(request).channels, settings(request))
     await audit.record(tx, reader.actor, "draft_saved", object_kind=Message.__tablename__, object_id=saved)
     return saved
@@ -135,11 +164,12 @@ async def _again(
     typed: Typed,
     errors: Mapping[str, str],
     *,
-    message: UUID | None,
+    before: Written | None,
 ) -> web.Response:
     """The form with what was typed and what is wrong with it."""
     async with database(request).transaction(read_only=True) as tx:
-        choices = await _choices(tx, team, reader)
+        choices = await _choices(tx, team, reader, corrects=before.corrects_id if before else None)
+    message = before.id if before else None
     slots = message_form.slots_in(sent) + (0 if errors else 1)
     form: Filled[Form] = Filled(typed=sent, errors=message_form.in_order(errors))
     return _form(request, reader, choices, form, message=message, clocks=typed.clocks, slots=slots)
@@ -171,14 +201,23 @@ def _form(
             *((code, name) for code, name in NAMES.items() if code != ENGLISH),
         ],
         limits=(draft.TITLE_LIMIT, draft.BODY_LIMIT),
+        has_quiet_hours=bool(settings(request).quiet_hours or settings(request).weekly_limit),
     )
 
 
-async def _choices(tx: Tx, team: TeamName, reader: Reader) -> Choices:
+async def _choices(tx: Tx, team: TeamName, reader: Reader, *, corrects: UUID | None = None) -> Choices:
+    if corrects:
+        first = await overview.get(tx, corrects, [team.id])
+        return Choices(
+            team=team,
+            may_override=reader.may(Act.OVERRIDE, team.id),
+            corrects=first,
+        )
     areas = await places.choices(tx, team.id, is_wide=_is_wide(reader, team.id))
     has_account = bool(await team_accounts(tx, team.id))
     return Choices(
         team=team,
+        may_override=reader.may(Act.OVERRIDE, team.id),
         areas=[
             (area.code, area.name, "" if area.is_own else f"{area.kind}, beyond your own") for area in areas
         ],
@@ -211,4 +250,5 @@ TABLE = (
     DeskRoute(method="POST", path="/desk/messages/new", handler=create, act=Act.DRAFT),
     DeskRoute(method="GET", path="/desk/messages/{id}", handler=edit),
     DeskRoute(method="POST", path="/desk/messages/{id}", handler=change, act=Act.DRAFT),
+    DeskRoute(method="POST", path="/desk/messages/{id}/correct", handler=correct_it, act=Act.DRAFT),
 )

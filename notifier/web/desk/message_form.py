@@ -1,8 +1,8 @@
 """The compose form: what was typed becomes a draft, and a draft what stands in the form. Pure.
 
 Names of fields: team, form_key, kind, title, body, areas, topics, media, consultation, when, send_date,
-send_time, send_clock, reply_date, reply_time, reply_clock; for the nth other language language_n, title_n,
-body_n. Called by the compose page.
+send_time, send_clock, end_date, end_time, end_clock, reply_date, reply_time, reply_clock, override_reason; for
+the nth other language language_n, title_n, body_n. Called by the compose page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,8 @@ MEDIA = (
 )
 ORDER = (
     *("kind", "title", "body", "areas", "topics", "media"),
-    *("when", "send_date", "send_clock", "reply_date", "reply_clock", "consultation"),
+    *("when", "send_date", "send_clock", "end_date", "end_clock", "override_reason"),
+    *("reply_date", "reply_clock", "consultation"),
 )
 NOW, LATER = "now", "later"
 END_OF_DAY = "23:59"
@@ -65,12 +66,19 @@ def read(sent: Fields, *, zone: ZoneInfo) -> Typed:
     """What was sent. HTTPBadRequest where a field with one value has several."""
     errors: dict[str, str] = {}
     texts = {ENGLISH: (sent.one("title") or "", _lines(sent.one("body")))}
-    names = {"send_at": "send_date", "reply_by": "reply_date", "consultation_id": "consultation"}
+    names = {
+        "send_at": "send_date",
+        "expires_at": "end_date",
+        "reply_by": "reply_date",
+        "consultation_id": "consultation",
+    }
     for slot in range(1, slots_in(sent) + 1):
         _read_language(sent, slot, texts, names, errors)
     send_at, send_moment = _send_at(sent, zone)
-    reply_by, reply_moment = _reply_by(sent, zone)
-    for name, moment in (("send_date", send_moment), ("reply_date", reply_moment)):
+    reply_by, reply_moment = _last_moment(sent, "reply", zone, "Enter the date by which people should reply.")
+    ends, end_moment = _last_moment(sent, "end", zone, "Enter the date after which it is of no use.")
+    moments = (("send_date", send_moment), ("end_date", end_moment), ("reply_date", reply_moment))
+    for name, moment in moments:
         if moment.wrong:
             errors[name] = moment.wrong
     draft = Draft(
@@ -80,11 +88,17 @@ def read(sent: Fields, *, zone: ZoneInfo) -> Typed:
         media=tuple(dict.fromkeys(sent.get("media", ()))),
         topics=tuple(dict.fromkeys(sent.get("topics", ()))),
         send_at=send_at,
+        expires_at=ends,
         reply_by=reply_by,
+        override_reason=(sent.one("override_reason") or "").strip(),
         consultation_id=_consultation(sent, errors),
         form_key=(sent.one("form_key") or "")[:64],
     )
-    clocks = {"send_clock": send_moment.choices, "reply_clock": reply_moment.choices}
+    clocks = {
+        "send_clock": send_moment.choices,
+        "end_clock": end_moment.choices,
+        "reply_clock": reply_moment.choices,
+    }
     return Typed(draft=draft, errors=errors, clocks=clocks, names=names)
 
 
@@ -116,7 +130,9 @@ def filled_from(written: Written, zone: ZoneInfo) -> dict[str, Sequence[str]]:
         "consultation": [str(written.consultation_id or "")],
         "when": [LATER if written.send_at else NOW],
         **_date_and_time("send", written.send_at, zone),
+        **_date_and_time("end", written.expires_at, zone),
         **_date_and_time("reply", written.reply_by, zone),
+        "override_reason": [written.override_reason],
     }
     others = [language for language in written.texts if language != ENGLISH]
     for slot, language in enumerate(others, start=1):
@@ -158,13 +174,14 @@ def _send_at(sent: Fields, zone: ZoneInfo) -> tuple[datetime | None, Moment]:
     return moment.at, moment
 
 
-def _reply_by(sent: Fields, zone: ZoneInfo) -> tuple[datetime | None, Moment]:
-    day, at = sent.one("reply_date") or "", sent.one("reply_time") or ""
+def _last_moment(sent: Fields, name: str, zone: ZoneInfo, no_day: str) -> tuple[datetime | None, Moment]:
+    """A day that may be left empty, its end where no time is given."""
+    day, at = sent.one(f"{name}_date") or "", sent.one(f"{name}_time") or ""
     if not day.strip() and not at.strip():
         return None, Moment()
     if not day.strip():
-        return None, Moment(wrong="Enter the date by which people should reply.")
-    moment = clock.read(day, at.strip() or END_OF_DAY, zone, choice=sent.one("reply_clock") or "")
+        return None, Moment(wrong=no_day)
+    moment = clock.read(day, at.strip() or END_OF_DAY, zone, choice=sent.one(f"{name}_clock") or "")
     return moment.at, moment
 
 

@@ -10,8 +10,9 @@ from aiohttp import web
 from sqlalchemy import select
 
 from channels.base import Medium
-from notifier.broadcast import approve, cost, endorse, overview, recall
+from notifier.broadcast import approve, cost, doubles, endorse, overview, recall
 from notifier.broadcast.cautions import cautions
+from notifier.broadcast.doubles import Double
 from notifier.broadcast.endorse import Step
 from notifier.broadcast.overview import Written
 from notifier.db import Tx
@@ -33,7 +34,7 @@ from templates.languages import NAMES
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """All that the page shows. pence: of everything that goes at once."""
+    """All that the page shows. pence: of everything that goes at once. corrects: the message it puts right."""
 
     written: Written
     shown: Sequence[Preview]
@@ -45,7 +46,8 @@ class Seen:
     area_names: Sequence[str]
     topic_names: Sequence[str]
     cautions: Sequence[str]
-    same_as: UUID | None
+    same_as: Double | None
+    corrects: Written | None
 
     @property
     def problems(self) -> list[str]:
@@ -90,9 +92,16 @@ async def press(request: web.Request, reader: Reader) -> web.Response:
                 team=written.team_id,
                 officer=reader.officer,
                 fingerprint=sent.one("seen") or "",
+                allow_duplicate=sent.one("is_meant") == "yes",
+                canary_above=settings(request).canary_above,
             )
             await audit.record(
-                tx, reader.actor, _ACTIONS[step], object_kind=Message.__tablename__, object_id=message
+                tx,
+                reader.actor,
+                _ACTIONS[step],
+                object_kind=Message.__tablename__,
+                object_id=message,
+                reason=written.override_reason or None,
             )
     except (Conflict, Invalid) as error:
         return await _refused(request, reader, message, str(error))
@@ -168,7 +177,8 @@ async def _seen(request: web.Request, tx: Tx, written: Written) -> Seen:
         area_names=list(names),
         topic_names=[labels[slug] for slug in written.topics if slug in labels],
         cautions=list(dict.fromkeys(said)),
-        same_as=await approve.same_words(tx, written.id),
+        same_as=await doubles.same_words(tx, written.id),
+        corrects=await overview.get(tx, written.corrects_id, None) if written.corrects_id else None,
     )
 
 

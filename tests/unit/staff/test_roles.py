@@ -27,9 +27,12 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
     [
         (Role.OFFICER, {Act.SEE, Act.ANSWER, Act.DRAFT}),
         (Role.SERGEANT, {Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH}),
-        (Role.COORDINATOR, {Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH}),
-        (Role.CENTRAL, {Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH}),
-        (Role.ADMINISTRATOR, {Act.ADMINISTER}),
+        (Role.COORDINATOR, {Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH, Act.OVERRIDE, Act.HOLD}),
+        (
+            Role.CENTRAL,
+            {Act.SEE, Act.ANSWER, Act.DRAFT, Act.PUBLISH, Act.OVERRIDE, Act.HOLD, Act.HOLD_ALL},
+        ),
+        (Role.ADMINISTRATOR, {Act.ADMINISTER, Act.HOLD, Act.HOLD_ALL}),
         (Role.AUDITOR, {Act.SEE, Act.AUDIT}),
     ],
 )
