@@ -4,16 +4,21 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from sqlalchemy import select
 
 from channels.registry import Channels
 from notifier import config
 from notifier.db import Database
 from notifier.delivery.counters import Counters, LocalCounters, RedisCounters
+from notifier.models import Team
 from notifier.runtime import Service
+from notifier.staff import api_tokens
+from notifier.staff.api_tokens import Scope
 from notifier.web.app import make_app
 from notifier.web.public import sign_up
 from notifier.web.text_limit import SENTENCE, visitor_of
-from tests.integration.pages import PUBLIC_URL, Browser, notices, path_of, seed, wish
+from tests.integration.api_calls import call
+from tests.integration.pages import ALDER, PUBLIC_URL, Browser, notices, path_of, seed, wish
 from tests.processes import free_port
 
 VISITOR = {"X-Forwarded-For": "198.51.100.7"}
@@ -107,3 +112,22 @@ async def test_while_the_shared_counters_are_lost_no_text_is_sent(seeded: Databa
 def test_where_a_visitor_comes_from(peer: str, forwarded: str, visitor: str) -> None:
     request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded} if forwarded else {})
     assert visitor_of(request.clone(remote=peer)) == visitor
+
+
+async def test_the_api_refuses_too_and_still_takes_an_email_address(seeded: Database) -> None:
+    async with seeded.transaction() as tx:
+        team = await tx.scalar(select(Team.id))
+        made = await api_tokens.make(tx, team, frozenset(Scope), actor="command")
+    headers = {"Authorization": f"Bearer {made}"}
+    async with served(seeded, LocalCounters(), most=1) as client:
+        answers = [
+            await call(client, "POST", "/subscribers", headers, {**whom, "areas": [ALDER]})
+            for whom in (
+                {"phone": "07700 900001"},
+                {"phone": "07700 900002"},
+                {"email": "sam@mail.example"},
+            )
+        ]
+    assert [status for status, _ in answers] == [202, 503, 202]
+    assert answers[1][1]["detail"] == SENTENCE
+    assert len(await notices(seeded, "confirm_sms")) == 1

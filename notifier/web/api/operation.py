@@ -88,13 +88,15 @@ class Call(Generic[QueryModel, BodyModel]):
 
 
 Handler = Callable[[Tx, Any], Awaitable[BaseModel]]
+Before = Callable[[Any], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One line of the route table. scope: None where no token is needed. path: below /api/v1.
 
-    point: the ledger's commit point its transaction is, if it is one.
+    point: the ledger's commit point its transaction is, if it is one. before: asked with the call while no
+    transaction is open; it may raise.
     """
 
     method: str
@@ -108,6 +110,7 @@ class Operation:
     body: type[BaseModel] = Nothing
     problems: Sequence[int] = field(default=())
     point: str = ""
+    before: Before | None = None
 
     @property
     def writes(self) -> bool:
@@ -159,6 +162,8 @@ async def _serve(request: web.Request, operation: Operation) -> web.Response:
         owner=owner,
     )
     key = _key(request) if operation.writes else None
+    if operation.before is not None:
+        await operation.before(call)
     try:
         async with database(request).transaction(read_only=not operation.writes, point=operation.point) as tx:
             if key is None:

@@ -8,9 +8,9 @@ from channels.errors import BadAddress
 from notifier.broadcast import welcome
 from notifier.broadcast.welcome import SignUpForm
 from notifier.db import Tx
-from notifier.errors import Invalid
+from notifier.errors import Invalid, Unavailable
 from notifier.staff.api_tokens import Scope
-from notifier.web import addresses
+from notifier.web import addresses, text_limit
 from notifier.web.api.operation import Answer, Call, Nothing, Operation
 from notifier.web.api.strict import Body
 from subscribers import areas, names, postcodes
@@ -69,6 +69,12 @@ class Asked(Answer):
     """We have asked whoever owns the address to confirm, if there is anything to ask."""
 
     status: Literal["asked"] = "asked"
+
+
+async def may_text(call: Call[Nothing, NewSubscriber]) -> None:
+    """A sign-up by phone alone costs a text: Unavailable where the hour's are used up or cannot be counted."""
+    if call.body.phone and not call.body.email and not await text_limit.count_text(call.service):
+        raise Unavailable(text_limit.SENTENCE)
 
 
 async def sign_up(tx: Tx, call: Call[Nothing, NewSubscriber]) -> Asked:
@@ -131,5 +137,6 @@ OPERATIONS = (
         body=NewSubscriber,
         scope=Scope.WRITE,
         problems=(400, 409, 413, 415, 422),
+        before=may_text,
     ),
 )
