@@ -23,7 +23,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from channels.base import Accepted, CanLookUp, Outcome
 from notifier.broadcast import digest, plan
+from notifier.delivery.canary import Canaries, Ended
 from notifier.delivery.claim import Claimed, Started, claim, mark, release
+from notifier.delivery.closing import close_page
 from notifier.delivery.content import Contents
 from notifier.delivery.policy import rules_of
 from notifier.delivery.send import send
@@ -60,6 +62,7 @@ class Worker:
         self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._factor = service.settings.time_factor
         self._rules = rules_of(service.settings)
+        self._canaries = Canaries()
         self._contents = Contents(service.settings, service.channels, service.db.keys)
         self._bells = {lane: asyncio.Event() for lane in lanes}
         self._stopping = asyncio.Event()
@@ -68,7 +71,7 @@ class Worker:
     @property
     def handlers(self) -> Mapping[str, Callable[..., Awaitable[None]]]:
         """What each job of the doorbell does."""
-        return {"wake": self._wake, "plan": self._plan, "route": self._route}
+        return {"wake": self._wake, "plan": self._plan, "close": self._close, "route": self._route}
 
     async def run(self) -> None:
         """Serve until `stop` is called."""
@@ -166,6 +169,11 @@ class Worker:
                     for tried, outcome in done
                 ],
             )
+            messages = {delivery.id: delivery.message_id for delivery in started}
+            ended = [Ended(message_id=messages[tried.id], outcome=outcome) for tried, outcome in done]
+            stopped = await self._canaries.observe(tx, ended)
+        for message in stopped:
+            log.warning("message_paused_itself", message=str(message))
         for tried, outcome in done:
             say = log.debug if isinstance(outcome, Accepted) else log.info
             say("tried", delivery=tried.id, attempt=tried.number, outcome=type(outcome).__name__)
@@ -177,6 +185,8 @@ class Worker:
             swept = await sweep(tx, factor=self._factor)
         if swept.returned or swept.doubted or swept.expired:
             log.info("swept", returned=swept.returned, doubted=swept.doubted, expired=swept.expired)
+        for message in swept.unclosed:
+            await self._close(str(message))
         await self._resolve_doubts()
         await self._gather_digests()
 
@@ -238,6 +248,13 @@ class Worker:
         while not done and not self._stopping.is_set():
             async with self.service.db.transaction() as tx:
                 done = await plan.plan_page(tx, UUID(message))
+
+    async def _close(self, message: str) -> None:
+        """End what a cancelled message has not started, page by page."""
+        done = False
+        while not done and not self._stopping.is_set():
+            async with self.service.db.transaction() as tx:
+                done = await close_page(tx, UUID(message))
 
     async def _route(self, incoming: str) -> None:
         """Handle one stored message. A fault of its own is counted, so that it cannot come back for ever."""

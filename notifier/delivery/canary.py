@@ -83,7 +83,8 @@ class Canaries:
                 by_message.setdefault(each.message_id, []).append(each.outcome)
         await self._ask(tx, [id_ for id_ in by_message if id_ not in self._known])
         paused = []
-        for message, outcomes in by_message.items():
+        for message in sorted(by_message):  # in one order, so that two workers never wait for each other
+            outcomes = by_message[message]
             if message not in self._known:
                 stopped = await _first_ones(tx, message, outcomes)
             else:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, exists, literal, select, update
 
 from channels.base import Idempotency, Medium
 from notifier.db import Tx
+from notifier.delivery import closing
 from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import BETWEEN_LOOK_UPS, DOUBT_WAIT, Tried
 from notifier.models import (
@@ -35,12 +36,13 @@ NOT_TERMINAL = [state for state in DeliveryState if not state.is_terminal]
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """How many rows each part of a sweep touched."""
+    """How many rows each part of a sweep touched; unclosed: cancelled messages of which something still waits."""
 
     returned: int
     doubted: int
     expired: int
     finished: int
+    unclosed: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,13 @@ async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
     expired = await _expire(tx)
     await _begin_scheduled(tx)
     finished = await _finish_messages(tx)
-    return Swept(returned=returned, doubted=doubted, expired=expired, finished=finished)
+    return Swept(
+        returned=returned,
+        doubted=doubted,
+        expired=expired,
+        finished=finished,
+        unclosed=await closing.unclosed(tx),
+    )
 
 
 async def forget_leases(tx: Tx) -> None:
