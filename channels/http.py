@@ -77,8 +77,8 @@ class Session:
 
 
 def not_asked(trouble: BaseException) -> Throttled:
-    """What an error of a call that should only look means: nothing is known, ask again later."""
-    after = trouble.after_seconds if isinstance(trouble, TooFast) else DEFAULT_WAIT_SECONDS
+    """What an error of a call that should only look means: nothing is known, ask again when it suits."""
+    after = trouble.after_seconds if isinstance(trouble, TooFast) else 0.0
     return Throttled(after_seconds=after, reason="the provider could not be asked")
 
 

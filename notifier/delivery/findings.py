@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from notifier.delivery.replay import NOT_TAKEN, Attempted, Noted, Replayed, Said, agrees, replay
+from notifier.delivery.replay import DIGEST, NOT_TAKEN, Attempted, Noted, Replayed, Said, agrees, replay
 from notifier.models import DeliveryState, MessageState
 
 MOST_KEPT = 1000
@@ -119,7 +119,8 @@ def wrong_with(row: Row[Any], history: History, refuse_repeats: Collection[str])
     receipts = history.receipts.get(row.id, ())
     said = replay(attempts, events, receipts)
     if row.digest_notice_id is not None:
-        wrong = _wrong_in_digest(row.state, said, history.digests.get(row.id, _NO_DIGEST))
+        by_itself = replay(attempts, [each for each in events if each.kind != DIGEST], receipts)
+        wrong = _wrong_in_digest(row.state, said, by_itself, history.digests.get(row.id, _NO_DIGEST))
     else:
         wrong = _wrong_by_itself(row, said, attempts, events, receipts)
         if not row.maybe_repeat and row.channel not in refuse_repeats and len(attempts) > 1:
@@ -171,16 +172,23 @@ def _wrong_by_itself(
     return wrong
 
 
-def _wrong_in_digest(state: str, said: Replayed, digest: Digest) -> list[tuple[Kind, str]]:
-    """It shares the fate of the digest's own delivery, or was ended by itself before."""
+def _wrong_in_digest(
+    state: str, said: Replayed, by_itself: Replayed, digest: Digest
+) -> list[tuple[Kind, str]]:
+    """It shares the fate of the digest's own delivery, or was ended by itself before.
+
+    A digest that is sent again, after it was held for instance, leaves its parts as they are until its next end.
+    """
     if digest.state is None:
         return [(Kind.STRAY, "the digest it waits in has no delivery")]
     wrong = []
     if not digest.is_same_address:
         wrong.append((Kind.DOUBLE, "the digest it waits in goes to another address"))
-    ended_itself = said.state not in OPEN and state == said.state
-    waits_with_it = digest.state in OPEN and state in (*OPEN, DeliveryState.HELD)
-    if not (state == digest.state or ended_itself or waits_with_it):
+    if digest.state in OPEN:
+        follows = state in OPEN or agrees(state, said)
+    else:
+        follows = state == digest.state or (by_itself.state not in OPEN and state == by_itself.state)
+    if not follows:
         wrong.append((Kind.STATE, f"it says {state}, the digest it waits in says {digest.state}"))
     return wrong
 

@@ -32,9 +32,10 @@ WEIGHT = {
 }
 
 # Kinds of events that say more than the state they name: a lost worker was noticed; the provider says that it
-# never had the attempt.
+# never had the attempt; the digest it waits in met its fate.
 SWEPT = "swept"
 NOT_TAKEN = "not_taken"
+DIGEST = "digest"
 OPEN = frozenset({DeliveryState.PENDING, DeliveryState.LEASED})
 _BY_STATE = {state.value: state for state in DeliveryState}
 _BY_PROGRESS = {progress.value: state for progress, state in STATE.items()}

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -88,6 +89,7 @@ class FakeTwilio(FakeWeb):
         self.account_sid, self.auth_token = account_sid, auth_token
         self.accepted: Ledger[AcceptedText] = Ledger(log)
         self.telling = Telling()
+        self.answers: Counter[int] = Counter()  # what our hooks said to the calls about texts
         self._held: list[AcceptedText] = []
         self._calls_back, self._hooks_url = calls_back, hooks_url
         self._calls: set[asyncio.Task[list[int]]] = set()
@@ -246,6 +248,7 @@ class FakeTwilio(FakeWeb):
                     statuses.append(await self.post_status(text, word))
                 except (aiohttp.ClientError, TimeoutError, OSError):
                     return statuses
+                self.answers[statuses[-1]] += 1
         return statuses
 
     async def _control_incoming(self, request: web.Request) -> web.Response:
