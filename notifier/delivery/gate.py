@@ -222,7 +222,8 @@ def shut_channels(tx: Tx) -> Select[Any]:
 
 def domain_of(address: str) -> str:
     """The mail domain of an address in its one spelling; empty for numbers and accounts."""
-    return address.rpartition("@")[2].lower() if "@" in address else ""
+    name, _, domain = address.rpartition("@")
+    return domain.lower() if name else ""
 
 
 def hashed_domain(keys: Keys, domain: str) -> str:

@@ -45,7 +45,7 @@ def read_rates(pairs: Iterable[str]) -> dict[str, float]:
 
 @dataclass
 class Pacer:
-    """One for a worker. shared: the counters of all of them, or None where this process counts alone.
+    """One for a worker. shared: the counters of all of them, or None where each counts for itself.
 
     hide: makes of a sender or a domain what may stand where others can read it. workers: how many are alive.
     """
@@ -94,8 +94,13 @@ class Pacer:
             name for name, until in self._queued_until.items() if until > soon and "/" not in name
         )
 
+    async def ask_whether_lost(self) -> bool:
+        """Do the shared counters answer? Asked now and then, for nobody sends at night."""
+        await self._through(lambda counters: counters.take([], {}))
+        return self.is_lost
+
     async def _through(self, act: Callable[[Counters], Awaitable[T]]) -> T:
-        """By the shared counters; while they are lost, by our share of the rates."""
+        """By the shared counters; where there are none, or they are lost, by our share of the rates."""
         if self.shared is not None and self.clock() >= self._ask_again_at:
             try:
                 found = await act(self.shared)
@@ -107,7 +112,7 @@ class Pacer:
             else:
                 self.is_lost = False
                 return found
-        self.local.share = 1.0 if self.shared is None else 1.0 / max(self.workers, 1)
+        self.local.share = 1.0 / max(self.workers, 1)
         return await act(self.local)
 
     def _buckets(self, want: Want) -> list[tuple[str, float]]:
