@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from channels.base import Accepted, Failed, Idempotency, Outcome, Progress, Receipt, Refusal, Refused, Unknown
 from notifier.broadcast.notices import notice
@@ -15,7 +15,6 @@ from notifier.db import Database, Tx
 from notifier.delivery import evidence, proof, receipts
 from notifier.delivery.alarms import open_alarms
 from notifier.delivery.claim import Started, claim, mark
-from notifier.delivery.evidence import Answer
 from notifier.delivery.send import tried
 from notifier.delivery.settle import decide, record
 from notifier.delivery.sweep import sweep
@@ -186,30 +185,21 @@ async def test_many_receipts_for_nobody_alarm_until_they_stop(db: Database) -> N
 
 async def test_one_text_is_evidence_for_one_delivery_alone(db: Database) -> None:
     """Two messages with the same words to one number, both in doubt, and the provider has one text."""
-    (one,) = await started(db, 1)
+    (start,) = await started(db, 1)
     async with db.transaction() as tx:
         point = await tx.scalar(select(Delivery.contact_point_id))
         made = await notice(tx, point, kind=NoticeKind.HELP, template="help", variables={})
-        await tx.execute(
-            update(Delivery).where(Delivery.notice_id == made).values(state="started", fence=1, tries=1)
-        )
-        second = await tx.scalar(select(Delivery.id).where(Delivery.notice_id == made))
-        await tx.execute(
-            insert(Attempt), {"delivery_id": second, "number": 1, "started_at": tx.now, "owner": "w"}
-        )
-        known = await evidence.known(tx, [one.id, second])
-        assert [each.claimed for each in known.values()] == [frozenset(), frozenset()]
-    found = Accepted(provider_id="SM1")
-    answers = [Answer(delivery=id_, contact_point_id=point, outcome=found) for id_ in (one.id, second)]
+        other = await tx.scalar(select(Delivery.id).where(Delivery.notice_id == made))
+    found = Accepted(provider_id=f"SM{start.id}")
     async with db.transaction() as tx:
-        first, later = await evidence.unclaimed(tx, answers)
-        assert (first, type(later)) == (found, Unknown)
-        await settles(tx, one, TAKEN)
-        await tx.execute(update(Attempt).where(Attempt.delivery_id == one.id).values(provider_id="SM1"))
+        assert await evidence.unclaimed(tx, found, delivery=start.id, contact_point=point) == found
+        await settles(tx, start, TAKEN)
     async with db.transaction() as tx:
-        assert (await evidence.known(tx, [second]))[second].claimed >= {"SM1"}
-        assert isinstance((await evidence.unclaimed(tx, answers[1:]))[0], Unknown)
-        assert (await evidence.unclaimed(tx, answers[:1])) == [found]
+        assert await evidence.unclaimed(tx, found, delivery=start.id, contact_point=point) == found
+        assert await evidence.unclaimed(tx, found, delivery=other, contact_point=point) == evidence.ANOTHERS
+        another = Accepted(provider_id="SM of its own")
+        assert await evidence.unclaimed(tx, another, delivery=other, contact_point=point) == another
+        assert await evidence.unclaimed(tx, None, delivery=other, contact_point=point) is None
 
 
 async def states(db: Database) -> Counter[str]:
