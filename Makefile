@@ -18,12 +18,13 @@ unexport VIRTUAL_ENV
 export UV_PYTHON := $(PYTHON)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test check bench python
+.PHONY: help demo test faults check bench python
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo    the whole service with a made-up borough, in this terminal (Ctrl-C ends it)'
 	@echo 'make test    every test, on real PostgreSQL and Redis'
+	@echo 'make faults  every fault many times on both databases: 1,000 killed processes (40 minutes)'
 	@echo 'make bench   speed, beside something simpler that does the same work (20 minutes)'
 	@echo 'make check   format, lint, types and the direction of imports'
 
@@ -37,6 +38,11 @@ test: python $(OWN_UV)
 
 bench: python $(OWN_UV)
 	@$(RUN) --extra speed python -m benchmarks $(ARGS)
+
+# One line for each test as it ends, and the table of faults at the end.
+faults: export PYTHONDONTWRITEBYTECODE :=
+faults: python $(OWN_UV)
+	@$(RUN) pytest tests/faults --faults=all -v -n 2 --dist load --timeout 1800 $(ARGS)
 
 check: python $(OWN_UV)
 	@$(RUN) ruff format --check

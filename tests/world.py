@@ -121,9 +121,9 @@ async def make_people(
             }
             for place in dict.fromkeys(places)
         ]
-    await tx.execute(insert(Subscriber), people)
-    await tx.execute(insert(ContactPoint), points)
-    await tx.execute(insert(Subscription), subscriptions)
+    for table, rows in ((Subscriber, people), (ContactPoint, points), (Subscription, subscriptions)):
+        if rows:
+            await tx.execute(insert(table), rows)
     world.subscribers += ids
     return ids
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from notifier.models import DeliveryEvent, DeliveryState, Message, ReceiptRow
 from tests.faults.caller import NO_ANSWER, Caller, caller, is_up
-from tests.faults.drill import Drill, drill, sender, server
+from tests.faults.drill import QUICK, Drill, drill, sender, server
 from tests.faults.forker import Forked, Forker
 from tests.faults.history import History
 from tests.faults.plugin import Line
@@ -67,7 +67,7 @@ async def test_a_worker_killed_at_any_commit_point_leaves_what_the_ledger_promis
 async def a_worker_dies(place: str, url: str, forker: Forker, log: Path) -> History:
     async with providers() as ends, drill(url, ends, PEOPLE) as stage:
         await stage.publish()
-        process = sender(forker, ends, url, log)
+        process = sender(forker, ends, url, log, factor=QUICK)
         try:
             process.start(NOTIFIER_FAILPOINT=f"{place}:kill")
             assert await process.end() == -signal.SIGKILL, process.said()

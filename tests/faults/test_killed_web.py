@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from notifier.models import IncomingRow, Message, MessageText
 from tests.faults.caller import Caller, caller, is_up
-from tests.faults.drill import Drill, drill, server
+from tests.faults.drill import QUICK, Drill, drill, server
 from tests.faults.forker import Forked, Forker
 from tests.faults.history import title
 from tests.faults.plugin import Line, Size
@@ -59,7 +59,7 @@ async def test_a_post_whose_answer_was_lost_is_one_post_when_it_is_sent_again(
 ) -> None:
     url, trials = new_durable_database(kind), size(5, 200)
     async with drill(url, far_ends, 2) as stage:
-        process, port = server(forker, far_ends, url, tmp_path / "serve.log")
+        process, port = server(forker, far_ends, url, tmp_path / "serve.log", factor=QUICK)
         try:
             process.start()
             async with caller(stage.db, stage.world.teams[0], port) as asked:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from notifier.db import Database, Tx
 from notifier.models import Delivery, Message, MessageState, Team
 from tests.faults.caller import NO_ANSWER, Caller, caller, is_up
-from tests.faults.drill import drill, in_this_process, sender, server
+from tests.faults.drill import QUICK, drill, in_this_process, sender, server
 from tests.faults.forker import Forker
 from tests.faults.history import title
 from tests.faults.plugin import Line, Size
@@ -54,7 +54,7 @@ async def test_a_restart_of_postgresql_is_outlived(
     url = new_durable_database("postgresql")
     async with drill(url, far_ends, 200) as stage:
         await stage.publish()
-        process, port = server(forker, far_ends, url, tmp_path / "serve.log")
+        process, port = server(forker, far_ends, url, tmp_path / "serve.log", factor=QUICK)
         try:
             process.start()
             async with caller(stage.db, stage.world.teams[0], port) as asked:
@@ -110,9 +110,7 @@ async def test_with_every_query_late_an_alert_still_leaves(
     """
     url = new_durable_database("postgresql")
     async with FaultProxy(urlsplit(url).port or 0) as proxy, drill(url, far_ends, 1) as stage:
-        worker = sender(
-            forker, far_ends, through(proxy, url), tmp_path / "work.log", NOTIFIER_TIME_FACTOR="1"
-        )
+        worker = sender(forker, far_ends, through(proxy, url), tmp_path / "work.log", factor=1)
         try:
             worker.start()
             await stage.publish(kind="alert")

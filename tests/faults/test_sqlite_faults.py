@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from notifier.models import Message, Team
 from tests.faults.caller import caller, is_up
-from tests.faults.drill import Drill, drill, sender, server
+from tests.faults.drill import QUICK, Drill, drill, sender, server
 from tests.faults.forker import Forker
 from tests.faults.history import title
 from tests.faults.plugin import Line, Size
@@ -155,7 +155,7 @@ async def test_files_copied_while_they_are_written_hold_all_that_was_committed(
     url, copies = new_durable_database("sqlite"), size(4, 100)
     lost = 0
     async with drill(url, far_ends, 150) as stage:
-        process = sender(forker, far_ends, url, tmp_path / "serve.log")
+        process = sender(forker, far_ends, url, tmp_path / "serve.log", factor=QUICK)
         try:
             process.start()
             for number in range(copies):
@@ -175,7 +175,7 @@ async def test_files_copied_while_they_are_written_hold_all_that_was_committed(
             process.kill()
         async with database(f"sqlite:///{last}") as db:
             again = Drill(db=db, ends=far_ends, world=stage.world, messages=stage.messages)
-            process = sender(forker, far_ends, f"sqlite:///{last}", tmp_path / "again.log")
+            process = sender(forker, far_ends, f"sqlite:///{last}", tmp_path / "again.log", factor=QUICK)
             try:
                 process.start()
                 seconds = await again.over(said=[process])

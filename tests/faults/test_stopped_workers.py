@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from notifier.models import Attempt, Delivery, DeliveryState
-from tests.faults.drill import Drill, drill, sender
+from tests.faults.drill import QUICK, Drill, drill, sender
 from tests.faults.forker import Forked, Forker
 from tests.faults.plugin import Line, Size
 from tests.providers import Providers, until
@@ -42,8 +42,8 @@ async def test_a_worker_that_stood_still_past_its_lease_sends_nothing_more(
     url = new_durable_database(kind)
     async with drill(url, far_ends, 100) as stage:
         await stage.publish()
-        frozen = sender(forker, far_ends, url, tmp_path / "frozen.log")
-        other = sender(forker, far_ends, url, tmp_path / "other.log")
+        frozen = sender(forker, far_ends, url, tmp_path / "frozen.log", factor=QUICK)
+        other = sender(forker, far_ends, url, tmp_path / "other.log", factor=QUICK)
         try:
             frozen.start()
             await some_went_out(stage, 40)
