@@ -4,25 +4,22 @@ Goes through the very functions that sending goes through, so that the preview i
 by the desk and the API before approval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import select
 
 from channels.base import Content, Estimate, Medium, hole
-from channels.errors import CannotExpress
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
 from notifier.delivery.content import Words, words_of_message
-from notifier.delivery.tokens import manage_url, unsubscribe_url
+from notifier.delivery.rehearse import awkward_people, rehearse
 from notifier.errors import Invalid
 from notifier.models import Message, MessageText
 from subscribers.signing import Keys
-from templates import render
 
-NOBODY = UUID(int=0)
 NAMES = {Medium.EMAIL: "As an email", Medium.SMS: "As a text message", Medium.SOCIAL: "As a post"}
 
 
@@ -67,7 +64,7 @@ async def require_sendable(tx: Tx, message: UUID, channels: Channels, settings: 
         if each.problem:
             field = "body" if each.language == "en" else f"body_{each.language}"
             faults.setdefault(
-                field, f"{NAMES[each.medium]}: {each.problem}. Shorten it, or leave that way out."
+                field, f"{NAMES[each.medium]}: {each.problem}. Change it, or leave that way out."
             )
     if faults:
         raise Invalid(faults)
@@ -76,23 +73,17 @@ async def require_sendable(tx: Tx, message: UUID, channels: Channels, settings: 
 def preview(
     words: Words, medium: Medium, channels: Channels, carrier: str, keys: Keys, settings: Settings
 ) -> Preview:
-    """One copy, with what it costs, and whether its channel can carry it. Pure."""
-    content = render.message(medium, words.language, words.variables)
-    channel = channels[carrier]
-    try:
-        channel.prepare(content)
-    except CannotExpress as error:
-        problem = str(error)
-    else:
-        problem = ""
-    shown = _without_holes(content, keys, settings.public_url)
+    """One copy, with what it costs, and whether its channel can carry it, whoever it is for. Sends nothing."""
+    people = awkward_people(keys, settings.public_url)
+    rehearsed = rehearse(words, medium, channels[carrier], people)
+    shown = _filled(rehearsed.content, people[0])
     return Preview(
         medium=medium,
         language=words.language,
         content=shown,
-        estimate=channel.estimate(shown),
-        sender=words.sender_number if medium is Medium.SMS else content.sender_name,
-        problem=problem,
+        estimate=channels[carrier].estimate(shown),
+        sender=words.sender_number if medium is Medium.SMS else shown.sender_name,
+        problem=rehearsed.problem,
     )
 
 
@@ -102,12 +93,8 @@ def _media(chosen: Sequence[str], language: str) -> list[Medium]:
     return [m for m in order if m in chosen and (m is not Medium.SOCIAL or language == "en")]
 
 
-def _without_holes(content: Content, keys: Keys, public_url: str) -> Content:
-    links = {
-        "manage_url": manage_url(keys, public_url, NOBODY, 0),
-        "unsubscribe_url": unsubscribe_url(keys, public_url, NOBODY, 0),
-    }
+def _filled(content: Content, values: Mapping[str, str]) -> Content:
     text, rich = content.text, content.html
-    for name, link in links.items():
+    for name, link in values.items():
         text, rich = text.replace(hole(name), link), rich.replace(hole(name), link)
     return replace(content, text=text, html=rich)

@@ -3,17 +3,19 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from channels.memory import Memory
-from notifier.broadcast import recall
+from notifier.broadcast import approve, draft, plan, recall, report
 from notifier.db import Database
 from notifier.delivery.claim import claim
+from notifier.delivery.closing import close_page
 from notifier.errors import Conflict
-from notifier.models import Delivery, Lane, Message
+from notifier.models import Delivery, DeliveryEvent, Lane, Message, MessageState
 from notifier.worker import Worker
 from subscribers.models import ContactPoint, ContactPointState, Frequency
 from tests.integration.ledger import digests_until, publish, states, world_of
+from tests.world import ward
 
 
 async def test_a_paused_message_waits_and_a_resumed_one_repeats_nothing(
@@ -45,6 +47,61 @@ async def test_a_cancelled_message_starts_nothing_more(db: Database, worker: Wor
     with pytest.raises(Conflict):
         async with db.transaction() as tx:
             await recall.resume(tx, message, team=world.teams[0])
+
+
+async def test_a_large_message_is_cancelled_at_once_and_closed_in_pages_even_if_the_job_is_lost(
+    db: Database, worker: Worker, memory: Memory
+) -> None:
+    world = await world_of(db)
+    message = await publish(db, world)
+    async with db.transaction() as tx:
+        taken = await claim(tx, Lane.WARD, 2, worker.owner)
+        await tx.execute(update(Message).values(state="cancelled"))
+        assert not await close_page(tx, message, page=3)
+    assert await states(db, message) == {"cancelled": 3, "pending": 3, "leased": 2}
+    await worker._sweep()  # the job that closes was lost
+    assert await states(db, message) == {"cancelled": 6, "leased": 2}
+    await worker._deliver(taken)
+    assert memory.sent == []
+    assert await states(db, message) == {"cancelled": 8}
+    async with db.transaction(read_only=True) as tx:
+        rows = await tx.execute(select(DeliveryEvent.delivery_id, DeliveryEvent.kind))
+        assert sorted(row.kind for row in rows) == ["cancelled"] * 8
+        assert (await report.counts(tx, message)) == {"cancelled": 8}
+
+
+async def test_a_message_cancelled_while_it_is_planned_keeps_what_was_planned(db: Database) -> None:
+    world = await world_of(db)
+    async with db.transaction() as tx:
+        new = draft.Draft(
+            kind="news", texts={"en": ("Title", "Words")}, areas=(ward(0), ward(1)), media=("email", "sms")
+        )
+        message = await draft.save(tx, new, team=world.teams[0], author=None)
+        await approve.approve(tx, message, team=world.teams[0], officer=None)
+    async with db.transaction() as tx:
+        assert not await plan.plan_page(tx, message, page=2)
+    async with db.transaction() as tx:
+        await recall.cancel(tx, message, team=world.teams[0])
+    async with db.transaction() as tx:
+        assert await plan.plan_page(tx, message)
+        found = await report.progress(tx, message)
+    assert found is not None
+    assert found.audience == found.stopped == sum(found.counts.values()) > 0
+
+
+async def test_a_scheduled_message_that_was_paused_waits_for_its_time(
+    db: Database, worker: Worker, memory: Memory
+) -> None:
+    world = await world_of(db)
+    async with db.transaction() as tx:
+        later = tx.now + timedelta(hours=2)
+    message = await publish(db, world, send_at=later)
+    async with db.transaction() as tx:
+        await recall.pause(tx, message, team=world.teams[0])
+        await recall.resume(tx, message, team=world.teams[0])
+        assert await tx.scalar(select(Message.state)) == MessageState.SCHEDULED
+        await recall.cancel(tx, message, team=world.teams[0])  # taken back whole
+    assert await states(db, message) == {"cancelled": 8}
 
 
 async def test_a_scheduled_message_is_planned_at_once_and_sent_when_due(
