@@ -11,7 +11,7 @@ COMMANDS = {
     "config": "notifier.cli.operate",
     "demo": "notifier.cli.demo",
     "doctor": "notifier.cli.operate",
-    "explain": "notifier.cli.messages",
+    "explain": "notifier.cli.explain",
     "hold": "notifier.cli.holds",
     "holds": "notifier.cli.holds",
     "messages": "notifier.cli.messages",

@@ -1,4 +1,4 @@
-"""`notifier messages` and `notifier explain`: publish from a file, watch it go out, read what happened."""
+"""`notifier messages`: publish from a file, watch it go out, stop it, put it right."""
 
 import asyncio
 import json
@@ -10,17 +10,14 @@ from uuid import UUID
 
 import click
 
-from channels.email_smtp import delivery_of
 from notifier.broadcast import approve, correct, doubles, draft, overview, recall, report
 from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.db import Tx
-from notifier.delivery.explain import Timeline, timeline
-from notifier.delivery.tokens import read_delivery_token, read_reply_address
 from notifier.errors import NotFound
 from notifier.models import Kind, MessageState
 from notifier.runtime import Service, environment, open_service
 from notifier.staff import audit, teams
-from subscribers.signing import Keys
+from notifier.web.desk import clock
 
 WATCH_SECONDS = 0.3
 LOCAL = click.DateTime(["%Y-%m-%dT%H:%M"])
@@ -52,6 +49,7 @@ def messages_command() -> None:
     help="Default: all set up.",
 )
 @click.option("--topic", "topics", multiple=True)
+@click.option("--at", "send_at", type=LOCAL, help="Local time at which it goes out. Default: now.")
 @click.option("--reply-by", type=LOCAL, help="Local time, for a consultation.")
 @click.option("--expires-at", type=LOCAL, help="Local time after which it is of no use.")
 @click.option("--override-reason", default="", help="Send it in quiet hours too, and say why.")
@@ -106,25 +104,20 @@ def status_command(message: str, *, as_json: bool) -> None:
     run(_status(message, as_json=as_json))
 
 
-@click.command("explain")
-@click.argument("delivery")
-@click.option("--json", "as_json", is_flag=True)
-def explain_command(delivery: str, *, as_json: bool) -> None:
-    """The timeline of one delivery: its number, its token, its Message-ID or its reply address."""
-    environment_or_exit()
-    run(_explain(delivery, as_json=as_json))
-
-
 async def _send(written: Mapping[str, Any], *, wait: bool, as_json: bool) -> None:
     async with open_service(environment(), sends=False) as service:
         zone = service.settings.zone
-        reply_by, expires_at = written["reply_by"], written["expires_at"]
+        send_at, reply_by, expires_at = (written[name] for name in ("send_at", "reply_by", "expires_at"))
+        on_the_wall = clock.settle(send_at, zone) if send_at else None
+        if on_the_wall and on_the_wall.note:
+            click.echo(on_the_wall.note, err=True)
         new = draft.Draft(
             kind=written["kind"],
             texts={"en": (written["title"], written["body_file"].read())},
             areas=written["areas"],
             media=written["media"] or tuple(m for m in draft.MEDIA if m in service.db.carriers),
             topics=written["topics"],
+            send_at=on_the_wall.at if on_the_wall else None,
             reply_by=reply_by.replace(tzinfo=zone) if reply_by else None,
             expires_at=expires_at.replace(tzinfo=zone) if expires_at else None,
             override_reason=written["override_reason"],
@@ -244,38 +237,3 @@ async def _show(service: Service, message: UUID, *, as_json: bool) -> None:
         click.echo(f"  possible repeats: {found.possible_repeats:,}")
     if not found.sums_up:
         fail("the counts do not sum to the audience: run `notifier doctor --ledger`")
-
-
-async def _explain(delivery: str, *, as_json: bool) -> None:
-    async with open_service(environment(), sends=False) as service:
-        id_ = _named(service.db.keys, delivery)
-        async with service.db.transaction(read_only=True) as tx:
-            found = await timeline(tx, id_) if id_ is not None else None
-        if found is None:
-            raise NotFound(f"There is no delivery {delivery}.")
-        _print_timeline(found, service, as_json=as_json)
-
-
-def _named(keys: Keys, text: str) -> int | None:
-    """The delivery that a number, a token, a Message-ID or a reply address names."""
-    if text.isdecimal():
-        return int(text)
-    token = delivery_of(text) or text
-    return read_delivery_token(keys, token) or read_reply_address(keys, text)
-
-
-def _print_timeline(found: Timeline, service: Service, *, as_json: bool) -> None:
-    if as_json:
-        steps = [{"at": step.at.isoformat(), "what": step.what} for step in found.steps]
-        click.echo(
-            json.dumps({"id": found.id, "state": found.state, "channel": found.channel, "steps": steps})
-        )
-        return
-    what = f"message {found.message_id}" if found.message_id else f"notice ({found.notice_kind})"
-    click.echo(f"Delivery {found.id}: {what} by {found.channel}, lane {found.lane.name.lower()}")
-    for step in found.steps:
-        click.echo(f"  {step.at.astimezone(service.settings.zone):%d %b %Y %H:%M:%S}  {step.what}")
-    repeat = "; a possible repeat" if found.maybe_repeat else ""
-    click.echo(
-        f"  Now: {found.state}{f' ({found.reason})' if found.reason else ''}, {found.tries} tries{repeat}"
-    )

@@ -282,7 +282,7 @@ async def test_a_notice_is_a_delivery_and_its_timeline_tells_it(
     await worker.drain()
     assert "999" in memory.sent[0].words.text
     async with db.transaction() as tx:
-        told = await timeline(tx, await tx.scalar(select(Delivery.id)))
+        told = await timeline(tx, await tx.scalar(select(Delivery.id)), zone=worker.service.settings.zone)
     assert told is not None
     assert told.state is DeliveryState.ACCEPTED
     assert [step.what.split(" as ")[0] for step in told.steps] == [

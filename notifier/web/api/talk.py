@@ -40,7 +40,8 @@ class StepAnswer(Answer):
 
 
 class DeliveryAnswer(Answer):
-    """id: the signed token, by which it is known outside. steps: what happened, in order."""
+    """id: the signed token, by which it is known outside. rule: what decided; why: in a sentence.
+    steps: what happened, in order."""
 
     id: str
     message: UUID | None
@@ -50,6 +51,8 @@ class DeliveryAnswer(Answer):
     tries: int
     maybe_repeat: bool
     due_at: datetime
+    rule: str
+    why: str
     steps: list[StepAnswer]
 
 
@@ -138,7 +141,8 @@ async def delivery(tx: Tx, call: Call[Nothing, Nothing]) -> DeliveryAnswer:
     text = call.path["id"]
     is_number = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
     number = int(text) if is_number else tokens.read_delivery_token(tx.keys, text)
-    found = await timeline(tx, number, teams=[call.team]) if number is not None else None
+    zone = call.service.settings.zone
+    found = await timeline(tx, number, zone=zone, teams=[call.team]) if number is not None else None
     if found is None:
         raise NotFound
     return DeliveryAnswer(
@@ -150,6 +154,8 @@ async def delivery(tx: Tx, call: Call[Nothing, Nothing]) -> DeliveryAnswer:
         tries=found.tries,
         maybe_repeat=found.maybe_repeat,
         due_at=found.due_at,
+        rule=found.why.rule,
+        why=found.why.text,
         steps=[StepAnswer(at=step.at, what=step.what) for step in found.steps],
     )
 

@@ -1,7 +1,8 @@
-"""A date and a time as an officer typed them, made one moment. Pure; called by the compose page.
+"""A date and a time as an officer typed them, made one moment. Pure; called by the compose page and the commands.
 
 Local time has gaps and doubles: when the clocks go forward an hour does not exist, and the next real
-time is offered; when they go back an hour comes twice, and the officer says which.
+time is offered; when they go back an hour comes twice, and the officer says which. A program that cannot
+ask takes the next real time, and the first of two.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,34 @@ class Moment:
     at: datetime | None = None
     wrong: str = ""
     choices: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """at: in UTC. note: a sentence where the clocks change, else empty."""
+
+    at: datetime
+    note: str = ""
+
+
+def settle(naive: datetime, zone: ZoneInfo) -> Settled:
+    """The moment of a time on the wall, where nobody can be asked: the next real one, and the first of two."""
+    first = naive.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if first <= naive.replace(tzinfo=zone, fold=1).astimezone(UTC):
+        return Settled(at=first, note=note(first, zone))
+    after = _end_of_gap(naive, zone)
+    words = f"The clocks go forward then, so that time does not exist: it is {long_date(after, zone)}."
+    return Settled(at=after, note=words)
+
+
+def note(at: datetime, zone: ZoneInfo) -> str:
+    """What to say beside a moment's date and time where the wall shows them twice; else nothing."""
+    local = at.astimezone(zone)
+    other = local.replace(fold=1 - local.fold)
+    if local.utcoffset() == other.utcoffset():
+        return ""
+    which = "second time, after they have gone back" if local.fold else "first time, before they go back"
+    return f"The clocks go back then, so that time comes twice: it is the {which} ({local.tzname()})."
 
 
 def read(day: str, at: str, zone: ZoneInfo, *, choice: str = "") -> Moment:

@@ -63,6 +63,37 @@ def test_a_time_that_comes_twice_asks_which() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("typed", "at", "note"),
+    [
+        (
+            "2027-03-28T01:30",
+            "2027-03-28T01:00",
+            "so that time does not exist: it is Sunday 28 March 2027, 2am",
+        ),
+        ("2027-03-28T01:00", "2027-03-28T01:00", "does not exist"),
+        ("2027-03-28T02:00", "2027-03-28T01:00", ""),
+        ("2027-03-28T00:59", "2027-03-28T00:59", ""),
+        ("2027-10-31T01:30", "2027-10-31T00:30", "it is the first time, before they go back (BST)"),
+        ("2027-10-31T00:59", "2027-10-30T23:59", ""),
+        ("2027-10-31T02:00", "2027-10-31T02:00", ""),
+        ("2027-07-01T09:00", "2027-07-01T08:00", ""),
+    ],
+)
+def test_where_nobody_can_be_asked_it_is_the_next_real_time_and_the_first_of_two(
+    typed: str, at: str, note: str
+) -> None:
+    found = clock.settle(datetime.fromisoformat(typed), LONDON)
+    assert found.at == datetime.fromisoformat(at).replace(tzinfo=UTC)
+    assert (note in found.note) if note else not found.note
+
+
+def test_the_second_of_two_times_is_said_to_be_the_second() -> None:
+    second = datetime(2027, 10, 31, 1, 30, tzinfo=UTC)
+    assert "the second time, after they have gone back (GMT)" in clock.note(second, LONDON)
+    assert clock.note(datetime(2027, 3, 28, 1, 0, tzinfo=UTC), LONDON) == ""
+
+
 @pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "2099-06-01"])
 def test_far_days_do_not_fail(day: str) -> None:
     found = clock.read(day, "00:00", ZoneInfo("Pacific/Auckland"))
