@@ -81,7 +81,7 @@ class Pacer:
             return
         is_domain = outcome.where is Where.DOMAIN and bool(want.domain)
         bucket, usual = self._buckets(want)[-1 if is_domain else 0]
-        wait = max(outcome.after_seconds, 0.0)
+        wait = max(outcome.after_seconds, 0.0) * self.factor
         log.info(
             "throttled", channel=want.channel, where=outcome.where, seconds=round(wait), code=outcome.code
         )

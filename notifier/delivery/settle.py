@@ -80,7 +80,7 @@ def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, fact
         case Accepted(provider_id=provider_id):
             return base.change(DeliveryState.ACCEPTED, provider_id=provider_id)
         case Throttled(after_seconds=after, reason=reason, code=code):
-            due = now + timedelta(seconds=max(after, 0.0))
+            due = now + timedelta(seconds=max(after, 0.0) * factor)
             return base.change(DeliveryState.PENDING, reason=reason, code=code, due_at=due, spends_try=False)
         case Failed(reason=reason, code=code):
             return _retry(base, reason, code, now=now, jitter=jitter, factor=factor)
