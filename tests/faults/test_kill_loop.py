@@ -6,13 +6,14 @@ taken. W, the bound, is *M* rows for each slot of each lane of a killed worker.
 
 import contextlib
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from notifier.models import DeliveryState
-from tests.faults.drill import QUICK, Drill, drill, sender
+from tests.faults.drill import CALM, QUICK, Drill, drill, sender
 from tests.faults.forker import Forked, Forker
 from tests.faults.plugin import Line, Size
 from tests.providers import providers, until
@@ -21,7 +22,6 @@ from tests.servers import RedisServer
 PEOPLE = 150
 SLOTS, ROWS_A_SLOT = 4, 5
 POINTS = ("C2", "C3", "C4", "C5", "C6")
-BULK_SECONDS, URGENT_SECONDS = 75, 20
 
 New = Callable[[str], str]
 Record = Callable[[Line], None]
@@ -76,9 +76,10 @@ async def test_workers_killed_again_and_again_lose_nothing_and_flag_every_repeat
 
 async def keep_busy(stage: Drill) -> None:
     """One more message where the last ones are nearly out."""
-    planned = 2 * PEOPLE * len(stage.messages)
+    planned = (2 * PEOPLE + 1) * len(stage.messages)
     if planned - len(stage.ends.accepted()) < PEOPLE:
-        await stage.publish(kind=("priority_update", "news", "alert")[len(stage.messages) % 3])
+        kind = ("priority_update", "news", "alert")[len(stage.messages) % 3]
+        await stage.publish(kind=kind, media=("email", "sms", "social"))
 
 
 async def kill(victim: Forked, stage: Drill, dice: random.Random) -> int:
@@ -99,3 +100,37 @@ async def kill(victim: Forked, stage: Drill, dice: random.Random) -> int:
     victim.kill()
     victim.start()
     return 2
+
+
+@pytest.mark.parametrize(("message_kind", "most_seconds"), [("news", 75), ("alert", 20)])
+async def test_what_a_dead_worker_had_only_claimed_is_taken_over_in_time(
+    message_kind: str,
+    most_seconds: int,
+    new_durable_database: New,
+    forker: Forker,
+    tmp_path: Path,
+    record_fault: Record,
+) -> None:
+    """The figure holds for the leases of production: here both are shortened by the same factor."""
+    url = new_durable_database("postgresql")
+    async with providers() as ends, drill(url, ends, 10) as stage:
+        victim = sender(forker, ends, url, tmp_path / "victim.log", factor=CALM)
+        other = sender(forker, ends, url, tmp_path / "other.log", factor=CALM)
+        try:
+            await stage.publish(kind=message_kind)
+            victim.start(NOTIFIER_FAILPOINT="C3:kill")
+            assert await victim.end() == -signal.SIGKILL
+            claimed = (await stage.history()).ended(DeliveryState.LEASED)
+            other.start()
+            seconds = await stage.over(said=[other])
+        finally:
+            victim.kill()
+            other.kill()
+        found = await stage.history()
+    note = f"{seconds / CALM:.0f} s at default leases, {most_seconds} are the bound"
+    record_fault(
+        found.line(f"F1 {message_kind} taken over", "postgresql", bound=0, seconds=seconds, note=note)
+    )
+    found.judge(bound=0)
+    assert claimed
+    assert seconds <= most_seconds * CALM
