@@ -154,7 +154,8 @@ def select_audience(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY)
         )
         .join(people, people.c.subscriber_id == ContactPoint.subscriber_id)
         .join(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
-        .where(*live_addresses(criteria, as_of), *span.holds(ContactPoint.subscriber_id))
+        .where(*live_addresses(criteria, as_of))
+        .where(*span.holds(ContactPoint.subscriber_id), *span.holds(Subscriber.id))
     )
 
 
@@ -246,8 +247,9 @@ async def with_descendants(tx: Transaction, codes: Sequence[str]) -> tuple[str, 
 
 
 async def is_everywhere(tx: Transaction, codes: Sequence[str]) -> bool:
-    """Are these all the areas there are? An area that comes later has no follower as of now."""
-    return not await tx.scalar(select(exists().where(Area.code.not_in(codes))))
+    """Are these (each once) all the areas there are? An area that comes later has no follower as of now."""
+    areas: int = await tx.scalar(select(func.count()).select_from(Area))
+    return len(codes) == areas
 
 
 def _stood(as_of: datetime) -> list[ColumnElement[bool]]:

@@ -16,7 +16,7 @@ from notifier.broadcast.narrow import criteria_of
 from notifier.db import Tx
 from notifier.models import Delivery, DeliveryState, Kind, Lane, Message, MessageState, MessageText
 from subscribers.audience import Criteria, Span, page_end, select_audience
-from subscribers.dialects import analyze, insert_for
+from subscribers.dialects import analyze, insert_for, write_widely
 from subscribers.models import UTCDateTime
 
 PAGE = 5000  # deliveries
@@ -55,6 +55,7 @@ async def plan_page(tx: Tx, message: UUID, *, page: int = PAGE) -> bool:
     people = max(1, page // max(1, len(media)))  # nobody has two live addresses on one medium
     upto = await page_end(tx, criteria, row.frozen_at, after=row.planned_to, people=people)
     audience = await _audience(tx, row, criteria, Span(after=row.planned_to, upto=upto))
+    await write_widely(tx)
     await tx.execute(insert_for(tx, Delivery).from_select(COLUMNS, audience).on_conflict_do_nothing())
     if upto is not None:
         planning = {"state": MessageState.PLANNING, "planned_to": upto}
