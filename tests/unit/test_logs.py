@@ -48,6 +48,23 @@ def test_a_librarys_complaint_is_an_event_without_what_it_quotes(log: StringIO) 
         assert secret not in log.getvalue()
 
 
+def test_a_fault_of_our_own_says_where_and_nothing_of_what_was_handled(log: StringIO) -> None:
+    def handle(words: str) -> None:
+        try:
+            raise KeyError(words)
+        except KeyError as error:
+            raise RuntimeError(f"could not handle {words}") from error
+
+    try:
+        handle("my neighbour's secret")
+    except RuntimeError:
+        structlog.get_logger().exception("loop_failed", loop="deliver")
+    (event,) = events(log)
+    assert event["exception"]["kinds"] == ["RuntimeError", "KeyError"]  # type: ignore[index]
+    assert "handle" in str(event["exception"])
+    assert "secret" not in log.getvalue()
+
+
 def test_what_a_library_merely_mentions_is_left_out(log: StringIO) -> None:
     logging.getLogger("some.library").info("hello")
     assert events(log) == []
