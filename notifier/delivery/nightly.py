@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from notifier.db import Tx
 from notifier.delivery.alarms import AlarmKind, clear_alarm, raise_alarm
@@ -40,6 +41,9 @@ async def run_if_due(
 
     reading, writing: open a transaction, handed in by the worker. refuse_repeats: as `prove` takes it.
     """
+    async with reading() as tx:
+        if not is_due(await _run(tx), at=at, zone=zone, now=tx.now, factor=factor):
+            return None
     async with writing() as tx:
         begun = await begin(tx, at=at, zone=zone, factor=factor)
     if begun is None:
@@ -50,27 +54,33 @@ async def run_if_due(
     return proved
 
 
-async def begin(tx: Tx, *, at: time, zone: ZoneInfo, factor: float = 1.0) -> datetime | None:
-    """Take tonight's run, or one that its process did not finish within an hour; when it began, or None.
-
-    Of two that ask at once one gets it: the row changes only from what both have read.
-    """
-    due = last_due(at, tx.now, zone)
-    row = (await tx.execute(select(Run).where(Run.name == NAME))).first()
+def is_due(row: Row[Any] | None, *, at: time, zone: ZoneInfo, now: datetime, factor: float = 1.0) -> bool:
+    """Is there a run to make: tonight's, or one that its process did not finish within an hour? Pure."""
     if row is None:
-        made = await tx.execute(
+        return True
+    is_done = row.started_at >= last_due(at, now, zone) and row.finished_at is not None
+    is_under_way = row.finished_at is None and row.started_at > now - LOST_AFTER * factor
+    return not is_done and not is_under_way
+
+
+async def begin(tx: Tx, *, at: time, zone: ZoneInfo, factor: float = 1.0) -> datetime | None:
+    """Take the run that is due; when it began, or None. Of two that ask at once one gets it.
+
+    The row changes only from what both have read, and only one of them can change it.
+    """
+    row = await _run(tx)
+    if not is_due(row, at=at, zone=zone, now=tx.now, factor=factor):
+        return None
+    if row is None:
+        taken = await tx.execute(
             insert_for(tx, Run).on_conflict_do_nothing().values(name=NAME, started_at=tx.now, result="")
         )
-        return tx.now if made.rowcount else None
-    is_done = row.started_at >= due and row.finished_at is not None
-    is_under_way = row.finished_at is None and row.started_at > tx.now - LOST_AFTER * factor
-    if is_done or is_under_way:
-        return None
-    taken = await tx.execute(
-        update(Run)
-        .where(Run.name == NAME, Run.started_at == row.started_at)
-        .values(started_at=tx.now, finished_at=None, result="")
-    )
+    else:
+        taken = await tx.execute(
+            update(Run)
+            .where(Run.name == NAME, Run.started_at == row.started_at)
+            .values(started_at=tx.now, finished_at=None, result="")
+        )
     return tx.now if taken.rowcount else None
 
 
@@ -101,9 +111,8 @@ class LastRun:
 
 async def last_run(tx: Tx) -> LastRun | None:
     """What the latest run said, or None while there is none."""
-    done = select(Run).where(Run.name == NAME, Run.finished_at.is_not(None))
-    row = (await tx.execute(done)).first()
-    return LastRun(at=row.finished_at, result=row.result) if row else None
+    row = await _run(tx)
+    return LastRun(at=row.finished_at, result=row.result) if row and row.finished_at else None
 
 
 def in_words(proved: Proved) -> str:
@@ -113,3 +122,7 @@ def in_words(proved: Proved) -> str:
         return f"{read}, every audience adds up, every state follows from its record"
     wrong = ", ".join(f"{number:,} {kind}" for kind, number in sorted(proved.by_kind.items()))
     return f"{read}, {proved.found:,} wrong ({wrong})"
+
+
+async def _run(tx: Tx) -> Row[Any] | None:
+    return (await tx.execute(select(Run).where(Run.name == NAME))).first()
