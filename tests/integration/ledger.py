@@ -1,7 +1,7 @@
 """A message of the small world, planned: what the ledger's tests start from."""
 
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import select
 
@@ -57,3 +57,11 @@ async def world_of(db: Database, people: int = 12, **kind: object) -> World:
         world = await make_places(tx)
         await make_people(tx, world, people, **kind)  # type: ignore[arg-type]
     return world
+
+
+def next_change(month: int) -> date:
+    """The next last Sunday of that month: when the clocks of London change, in March and October."""
+    today = datetime.now(UTC).date() + timedelta(days=1)
+    found = (date(year, month, 31) for year in (today.year, today.year + 1))
+    sundays = (day - timedelta(days=(day.weekday() + 1) % 7) for day in found)
+    return next(day for day in sundays if day > today)

@@ -22,6 +22,7 @@ from notifier.models import Message, MessageState, Officer
 from notifier.staff import audit
 from notifier.staff.roles import Act
 from notifier.web.context import see_other
+from notifier.web.desk import clock
 from notifier.web.desk.access import DeskRoute, Reader, id_in, show_desk
 from notifier.web.desk.frames import framed, with_frames
 from notifier.web.forms import fields, query
@@ -150,6 +151,7 @@ def _show(
         "waits_for_another": seen.needs_second and written.approved_by == reader.officer,
         "is_second": written.approved_by not in (None, reader.officer),
         "languages": NAMES,
+        "clock_note": clock.note(written.send_at, settings(request).zone) if written.send_at else "",
     }
     return with_frames(show_desk(request, "preview.html", reader, status=status, **context))
 
