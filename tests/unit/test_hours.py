@@ -1,6 +1,8 @@
 """Quiet hours and closing hours on the wall's clock, above all on the two nights when it jumps."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -123,3 +125,29 @@ def test_the_next_day_begins_when_its_night_is_over(hours: list[str], at: str, m
 def test_digests_close_at_five_on_the_wall(frequency: Frequency, now: str, last: str, following: str) -> None:
     assert last_closing(frequency, utc(now), LONDON) == utc(last)
     assert next_closing(frequency, utc(now), LONDON) == utc(following)
+
+
+CLOCKS = re.compile(
+    r"\b(?:datetime\.(?:now|utcnow|today)|date\.today|time\.(?:time|time_ns))\(|\bfunc\.now\("
+)
+ROOT = Path(__file__).parents[2]
+
+
+def test_what_decides_reads_no_clock_of_its_own_process() -> None:
+    """Hosts' clocks differ, and step; `tx.now` is the database's. (`new_id` takes the time for order alone.)"""
+    packages = (
+        "notifier/delivery",
+        "notifier/broadcast",
+        "notifier/inbox",
+        "notifier/consultation",
+        "subscribers",
+    )
+    files = [file for package in packages for file in sorted((ROOT / package).rglob("*.py"))]
+    found = {
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in files
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if CLOCKS.search(line)
+    }
+    assert len(files) > 40
+    assert found == {"subscribers/models.py: stamp = time.time_ns() // 1_000_000"}
