@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
+import asyncpg
 from sqlalchemy import CursorResult, Executable, event, func, select, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction, create_async_engine
 
 from notifier import failpoints
@@ -28,6 +30,7 @@ from subscribers.signing import Keys, unwrap_key, wrap_key
 ADDRESS_HASH = "address_hash"
 GAVE_UP = ("40P01", "40001")  # deadlock, serialization failure: the whole transaction may be run again
 CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes (PostgreSQL, appendix A)
+AWAY = ("08", "53", "57")  # and out of resources, or an operator's doing
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
 
 T = TypeVar("T")
@@ -132,11 +135,20 @@ class Database:
             try:
                 async with self.transaction(point=point) as tx:
                     return await act(tx)
-            except DBAPIError as error:
+            except (DBAPIError, asyncpg.PostgresError) as error:
                 if not left or _sqlstate(error) not in GAVE_UP:
                     raise
                 await asyncio.sleep(0.01 * (1 + secrets.randbelow(5)) * (tries - left))
         raise AssertionError
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Self]:
+        """The same database over a connection of its own, which no crowd in the pool can hold up."""
+        engine = engine_for(self.engine.url.render_as_string(hide_password=False), pool_size=1)
+        try:
+            yield type(self)(engine, keys=self.keys, jobs=self.jobs, carriers=self.carriers)
+        finally:
+            await engine.dispose()
 
     async def close(self) -> None:
         """Give back every connection."""
@@ -205,8 +217,15 @@ async def _commit(begun: AsyncTransaction) -> None:
         ) from error
 
 
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
+def is_away(error: BaseException) -> bool:
+    """Is it the database or the way to it that is gone, and not the statement that is wrong?"""
+    lost = (OperationalError, InterfaceError, PoolTimeout, OSError, Unavailable, asyncpg.InterfaceError)
+    return isinstance(error, lost) or _sqlstate(error).startswith(AWAY)
+
+
+def _sqlstate(error: BaseException) -> str:
+    """PostgreSQL's code of the fault, whether SQLAlchemy or the driver raised it."""
+    return str(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
 
 
 async def _database_clock(connection: AsyncConnection) -> datetime:

@@ -1,54 +1,57 @@
-"""Takes work off the ledger: `claim` leases rows, `mark` writes the attempt before the provider is called.
+"""Takes rows off the ledger: `claim` leases what is due, in fair shares (commit point C3).
 
-Both are short transactions without network. A row is claimed under a lease and a fence; whoever
-comes later with an older fence changes nothing. Called by `notifier.worker`.
+A short transaction without network. A row is claimed under a lease and a fence; whoever comes later with an
+older fence changes nothing. What is leased may be given back at any time. Called by `notifier.worker`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from sqlalchemy import Row, and_, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    Executable,
+    Integer,
+    Select,
+    String,
+    Uuid,
+    all_,
+    bindparam,
+    column,
+    func,
+    select,
+    true,
+    union_all,
+    update,
+)
 
 from notifier.db import Tx
-from notifier.delivery.facts import case_of, facts_of, standing_holds
-from notifier.delivery.permit import judge, turn_away
-from notifier.delivery.policy import NO_RULES, Rules
-from notifier.models import (
-    IS_PENDING,
-    Attempt,
-    Delivery,
-    DeliveryState,
-    Hold,
-    HoldScope,
-    Lane,
-    Message,
-    MessageState,
-)
+from notifier.delivery.fast import POSTGRESQL, Shape, given, is_one_of
+from notifier.delivery.record import note_events
+from notifier.delivery.shares import closed, live, shares
+from notifier.models import IS_PENDING, Delivery, DeliveryState, Lane, Message, Notice
 from subscribers.contact_points import ADDRESS
+from subscribers.models import ContactPoint, Subscriber
+from subscribers.signing import CannotOpen
 
 LEASES = {Lane.URGENT: timedelta(seconds=10)}
 BULK_LEASE = timedelta(seconds=60)
-AFTER_TIMEOUT = timedelta(seconds=30)
+UNREADABLE = "its address cannot be opened"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claimed:
-    """A row under our lease, not yet started."""
+class Claimed(NamedTuple):
+    """A row under our lease, not yet started, with everything about it that does not change.
+
+    channel, address (hence the mail domain), message_id, team_id and lane are what pacing, breaker and
+    spending go by. team_id: of the message or notice.
+    """
 
     id: int
     fence: int
-    channel: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Started:
-    """A row whose attempt is on record: it must be sent and settled, or it will be in doubt."""
-
-    id: int
-    number: int
     channel: str
     medium: str
     address: str
@@ -62,127 +65,286 @@ class Started:
     link_version: int
     message_id: UUID | None
     notice_id: UUID | None
+    team_id: UUID | None
 
 
-async def claim(tx: Tx, lane: Lane, limit: int, owner: str, *, factor: float = 1.0) -> list[Claimed]:
-    """Lease up to `limit` due rows of a lane, oldest first; rows another worker holds are passed over.
+class PutBack(Protocol):
+    """A row that may not start now, when it may be looked at again, and why in words."""
 
-    A row of a paused message or a held channel is left alone. Crash after it: the lease runs out.
-    """
-    held = select(Hold.key).where(Hold.scope == HoldScope.CHANNEL)
-    paused = select(Message.id).where(Message.state == MessageState.PAUSED)
-    picked = (
-        select(Delivery.id)
-        .where(
-            IS_PENDING,
-            Delivery.digest.is_(None),
-            Delivery.lane == lane,
-            Delivery.due_at <= tx.now,
-            Delivery.channel.not_in(held),
-            or_(Delivery.message_id.is_(None), Delivery.message_id.not_in(paused)),
-        )
-        .order_by(Delivery.lane, Delivery.due_at, Delivery.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Delivery)
-        .cte("picked")
-        .prefix_with("MATERIALIZED")  # or the planner may lock more rows than it takes
-    )
-    leased = (
-        update(Delivery)
-        .where(Delivery.id.in_(select(picked.c.id)))
-        .values(
-            state=DeliveryState.LEASED,
-            lease_until=tx.now + LEASES.get(lane, BULK_LEASE) * factor,
-            owner=owner,
-            fence=Delivery.fence + 1,
-        )
-        .returning(Delivery.id, Delivery.fence, Delivery.channel)
-    )
-    rows = (await tx.execute(leased)).all()
-    return [Claimed(id=row.id, fence=row.fence, channel=row.channel) for row in sorted(rows)]
+    @property
+    def id(self) -> int: ...
+    @property
+    def due_at(self) -> datetime: ...
+    @property
+    def reason(self) -> str: ...
 
 
-async def mark(
+async def claim(
     tx: Tx,
-    claimed: Sequence[Claimed],
+    lane: Lane,
+    limit: int,
     owner: str,
     *,
-    timeout_seconds: float,
     factor: float = 1.0,
-    rules: Rules = NO_RULES,
-) -> list[Started]:
-    """Write the attempt of every row that may start; the others get the state they deserve.
+    turn: int = 0,
+    without: Collection[str] = (),
+) -> list[Claimed]:
+    """Lease up to `limit` due rows of a lane; rows another worker holds are passed over.
 
-    Starts only rows still under this claim (fence) whose message is sending, whose channel is open,
-    whose owner has not opted out, and whose time has not passed. Contact points are read FOR SHARE:
-    an opt-out that has committed is seen, one that has not waits until these attempts are on record.
+    Teams get equal shares, each the oldest of its own; `turn` says whose turn it is. Nothing is taken of a
+    message that is not sending, of a held team, nor for a channel that is held, shut, or named by `without`.
+    Crash after it: the lease runs out.
     """
-    rows = (await tx.execute(facts_of([c.id for c in claimed]))).all()
-    fences = {c.id: c.fence for c in claimed}
-    held = await standing_holds(tx)
-    cases = {
-        row.id: case_of(row, tx.now, held)
-        for row in rows
-        if row.state == DeliveryState.LEASED and row.fence == fences[row.id]
-    }
-    permits = await judge(tx, cases, rules)
-    await turn_away(tx, permits)
-    going = [(id_, fences[id_]) for id_, permit in permits.items() if permit.starts]
-    if not going:
+    shut = await closed(tx)
+    if shut.system:
         return []
-    started = await _start(
-        tx, going, owner, tx.now + (timedelta(seconds=timeout_seconds) + AFTER_TIMEOUT) * factor
+    parts = shares(await live(tx, lane, shut), limit, turn)
+    if not parts:
+        return []
+    given = {
+        "lane": int(lane),
+        "now": tx.now,
+        "until": tx.now + LEASES.get(lane, BULK_LEASE) * factor,
+        "owner": owner,
+        "shut": [*shut.channels, *without],
+    }
+    take = _on_postgresql if tx.dialect == POSTGRESQL else _elsewhere
+    rows = await take(tx, parts, given)
+    readable, unreadable = _opened(tx, lane, rows)
+    await hold(tx, [row.id for row in unreadable], owner, UNREADABLE)
+    return in_turns(readable)
+
+
+async def put_back(tx: Tx, back: Collection[PutBack], owner: str) -> None:
+    """Rows leased by `owner` that may not start now are pending again, each due at its time. No try is spent."""
+    for due_at, reason in {(each.due_at, each.reason) for each in back}:
+        ids = [each.id for each in back if (each.due_at, each.reason) == (due_at, reason)]
+        await tx.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(ids), *_leased_by(owner))
+            .values(_PENDING_AGAIN | {"due_at": due_at, "reason": reason[:200]})
+        )
+
+
+async def hold(tx: Tx, ids: Collection[int], owner: str, reason: str) -> None:
+    """Rows leased by `owner` that can never be sent as they are: a person must mend them."""
+    if not ids:
+        return
+    held = await tx.execute(
+        update(Delivery)
+        .where(Delivery.id.in_(list(ids)), *_leased_by(owner))
+        .values(state=DeliveryState.HELD, reason=reason[:200], lease_until=None, owner=None)
+        .returning(Delivery.id)
     )
-    return [_started(tx, row, fences[row.id]) for row in rows if row.id in started]
+    await note_events(tx, held.scalars().all(), "held", reason, state=DeliveryState.HELD)
 
 
-async def release(tx: Tx, owner: str) -> int:
-    """Give back every row this worker leased and did not start, at an orderly stop."""
+async def release(tx: Tx, owner: str, ids: Collection[int] | None = None) -> int:
+    """Give back what this worker leased and did not start: all of it at an orderly stop, or these rows."""
+    these = [Delivery.id.in_(list(ids))] if ids is not None else []
     given = await tx.execute(
         update(Delivery)
-        .where(Delivery.owner == owner, Delivery.state == DeliveryState.LEASED)
-        .values(state=DeliveryState.PENDING, lease_until=None, owner=None)
+        .where(Delivery.lease_until.is_not(None), *_leased_by(owner), *these)
+        .values(_PENDING_AGAIN)
     )
     return given.rowcount
 
 
-async def _start(tx: Tx, going: Sequence[tuple[int, int]], owner: str, lease_until: datetime) -> set[int]:
-    rows = await tx.execute(
+async def renew(tx: Tx, owner: str, lane: Lane, ids: Collection[int], *, factor: float = 1.0) -> None:
+    """Prolong the leases of these rows, where they are still ours and not started: the worker lives."""
+    if not ids:
+        return
+    ours = select(Delivery.id).where(Delivery.id.in_(list(ids)), *_leased_by(owner))
+    await tx.execute(
         update(Delivery)
+        .where(Delivery.id.in_(ours.with_for_update(skip_locked=True)))  # one being marked needs none
+        .values(lease_until=tx.now + LEASES.get(lane, BULK_LEASE) * factor)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def in_turns(rows: Sequence[Claimed]) -> list[Claimed]:
+    """Team by team, one row each in turn: at any moment all have got about as far. Pure."""
+    teams: dict[UUID | None, list[Claimed]] = {}
+    for row in rows:
+        teams.setdefault(row.team_id if row.message_id else None, []).append(row)
+    if len(teams) == 1:
+        return list(rows)
+    return [row for row in chain.from_iterable(zip_longest(*teams.values())) if row is not None]
+
+
+# --- the statements ------------------------------------------------------------------------------
+
+_PENDING_AGAIN: dict[str, Any] = {"state": DeliveryState.PENDING, "lease_until": None, "owner": None}
+
+
+def _leased_by(owner: str) -> tuple[ColumnElement[bool], ...]:
+    return Delivery.state == DeliveryState.LEASED, Delivery.owner == owner
+
+
+def _due(of: str) -> Select[*tuple[Any, ...]]:
+    """Ids of due rows of a lane, in the order of their index; the message is the caller's to name."""
+    if of == POSTGRESQL:
+        is_open: ColumnElement[bool] = Delivery.channel != all_(given("shut", ARRAY(String)))
+    else:
+        is_open = Delivery.channel.not_in(bindparam("shut", expanding=True))
+    return (
+        select(Delivery.id)
         .where(
-            tuple_(Delivery.id, Delivery.fence).in_(going),
-            and_(Delivery.state == DeliveryState.LEASED, Delivery.owner == owner),
+            IS_PENDING,
+            Delivery.digest.is_(None),
+            Delivery.lane == given("lane", Integer),
+            Delivery.due_at <= given("now", DateTime(timezone=True)),
+            is_open,
         )
-        .values(state=DeliveryState.STARTED, lease_until=lease_until, tries=Delivery.tries + 1)
-        .returning(Delivery.id, Delivery.fence)
+        .order_by(Delivery.lane, Delivery.due_at, Delivery.id)
     )
-    started = [(row.id, row.fence) for row in rows]
-    if started:
-        await tx.execute(
-            insert(Attempt),
-            [
-                {"delivery_id": id_, "number": fence, "started_at": tx.now, "owner": owner}
-                for id_, fence in started
-            ],
-        )
-    return {id_ for id_, _ in started}
 
 
-def _started(tx: Tx, row: Row[Any], fence: int) -> Started:
-    return Started(
-        id=row.id,
-        number=fence,
-        channel=row.channel,
-        medium=row.medium,
-        address=tx.keys.open_text(ADDRESS, row.contact_point_id, row.address_sealed),
-        language=row.language,
-        lane=Lane(row.lane),
-        tries=row.tries + 1,
-        checks=row.checks,
-        maybe_repeat=row.maybe_repeat,
-        expires_at=row.expires_at,
-        contact_point_id=row.contact_point_id,
-        link_version=row.link_version or 0,
-        message_id=row.message_id,
-        notice_id=row.notice_id,
+def _lease(picked: ColumnElement[bool]) -> Any:
+    return (
+        update(Delivery)
+        .where(picked, IS_PENDING)
+        .values(
+            state=DeliveryState.LEASED,
+            lease_until=given("until", Delivery.lease_until.type),
+            owner=given("owner", String),
+            fence=Delivery.fence + 1,
+        )
+        .execution_options(synchronize_session=False)
     )
+
+
+def _with_address(row: Any) -> Select[*tuple[Any, ...]]:
+    """What `Claimed` holds, in its order, the address still sealed."""
+    return (
+        select(
+            row.id,
+            row.fence,
+            row.channel,
+            ContactPoint.medium,
+            ContactPoint.address_sealed,
+            row.language,
+            row.lane,
+            row.tries,
+            row.checks,
+            row.maybe_repeat,
+            row.expires_at,
+            row.contact_point_id,
+            func.coalesce(Subscriber.link_version, 0).label("link_version"),
+            row.message_id,
+            row.notice_id,
+            func.coalesce(Message.team_id, Notice.team_id).label("team_id"),
+        )
+        .join(ContactPoint, ContactPoint.id == row.contact_point_id)
+        .outerjoin(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
+        .outerjoin(Message, Message.id == row.message_id)
+        .outerjoin(Notice, Notice.id == row.notice_id)
+        .order_by(row.id)
+    )
+
+
+def _claim(of: str) -> Executable:
+    part = (
+        func.unnest(given("messages", ARRAY(Uuid)), given("shares", ARRAY(Integer)))
+        .table_valued(column("message", Uuid), column("most", Integer))
+        .render_derived("part")
+    )
+    of_message = (
+        _due(of)
+        .where(Delivery.message_id == part.c.message)
+        .limit(part.c.most)
+        .with_for_update(skip_locked=True)
+        .lateral("of_message")
+    )
+    of_house = (
+        _due(of)
+        .where(Delivery.message_id.is_(None))
+        .limit(given("notices", Integer))
+        .with_for_update(skip_locked=True)
+        .subquery("of_house")
+    )
+    picked = union_all(
+        select(of_message.c.id).select_from(part).join(of_message, true()), select(of_house.c.id)
+    ).cte("picked")
+    picked = picked.prefix_with("MATERIALIZED")  # or the planner may lock more rows than it takes
+    leased = _lease(Delivery.id.in_(select(picked.c.id))).returning(Delivery).cte("leased")
+    return _with_address(leased.c)
+
+
+_CLAIM = Shape(_claim)
+_CONTEXT = Shape(lambda of: _with_address(Delivery).where(is_one_of(Delivery.id, "ids", of)))
+
+
+async def _on_postgresql(
+    tx: Tx, parts: Sequence[tuple[UUID | None, int]], given: dict[str, Any]
+) -> Sequence[Any]:
+    messages = [(message, most) for message, most in parts if message]
+    return await _CLAIM.rows(
+        tx,
+        messages=[message for message, _ in messages],
+        shares=[most for _, most in messages],
+        notices=sum(most for message, most in parts if message is None),
+        **given,
+    )
+
+
+async def _elsewhere(
+    tx: Tx, parts: Sequence[tuple[UUID | None, int]], given: dict[str, Any]
+) -> Sequence[Any]:
+    ids: list[int] = []
+    wanted = {name: given[name] for name in ("lane", "now", "shut")}
+    for message, most in parts:
+        found = _due(tx.dialect).where(Delivery.message_id == message).limit(most)
+        ids += (await tx.execute(found, wanted)).scalars().all()
+    if not ids:
+        return []
+    await tx.execute(_lease(Delivery.id.in_(ids)), {"until": given["until"], "owner": given["owner"]})
+    return await _CONTEXT.rows(tx, ids=ids)
+
+
+def _opened(tx: Tx, lane: Lane, rows: Sequence[Any]) -> tuple[list[Claimed], list[Any]]:
+    """Rows with their addresses opened, and those whose address does not open."""
+    readable, unreadable = [], []
+    open_text = tx.keys.open_text
+    for row in rows:
+        (
+            id_,
+            fence,
+            channel,
+            medium,
+            sealed,
+            language,
+            _,
+            tries,
+            checks,
+            repeat,
+            expires,
+            point,
+            version,
+            *whose,
+        ) = row
+        try:
+            address = open_text(ADDRESS, point, sealed)
+        except (CannotOpen, UnicodeError):
+            unreadable.append(row)
+            continue
+        readable.append(
+            Claimed(
+                id_,
+                fence,
+                channel,
+                medium,
+                address,
+                language,
+                lane,
+                tries,
+                checks,
+                repeat,
+                expires,
+                point,
+                version,
+                *whose,
+            )
+        )
+    return readable, unreadable

@@ -8,16 +8,18 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from channels.base import Content, Medium, Outgoing, Prepared, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
-from notifier.delivery.claim import Started
+from notifier.delivery.limit import at_most
+from notifier.delivery.mark import Started
 from notifier.delivery.tokens import (
     attempt_token,
     bounce_address,
@@ -33,7 +35,33 @@ from subscribers.signing import Keys
 from templates import render
 
 KEPT = 256  # compiled messages kept in the process
+LONGEST_SECONDS = 1.0  # that compiling one may take
+UNWRITABLE = "its words cannot be made"
 VARIABLES = "notices.variables"
+
+
+Key = tuple[Any, ...]
+
+
+class Row(Protocol):
+    """What of a claimed or started row its words depend on."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def message_id(self) -> UUID | None: ...
+    @property
+    def notice_id(self) -> UUID | None: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def medium(self) -> str: ...
+    @property
+    def contact_point_id(self) -> UUID: ...
+    @property
+    def link_version(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +77,7 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """Compiled words, the words they came from, and what one copy costs."""
+    """Compiled words, the words they came from, and what one copy costs: personal values are of one length."""
 
     prepared: Prepared
     words: Words
@@ -62,71 +90,85 @@ class Contents:
 
     def __init__(self, settings: Settings, channels: Channels, keys: Keys) -> None:
         self._settings, self._channels, self._keys = settings, channels, keys
-        self._ready: OrderedDict[tuple[Any, ...], Ready] = OrderedDict()
+        self._ready: OrderedDict[Key, Ready] = OrderedDict()
 
-    async def load(self, tx: Tx, started: Sequence[Started]) -> dict[int, Words]:
-        """The words of each delivery that is not compiled yet, by delivery id."""
-        found: dict[tuple[Any, ...], Words] = {}
-        for delivery in started:
-            key = _key(delivery)
-            if key not in self._ready and key not in found:
-                found[key] = await self._words(tx, delivery)
-        return {d.id: found[_key(d)] for d in started if _key(d) in found}
+    async def load(self, tx: Tx, rows: Sequence[Row]) -> dict[Key, Words | str]:
+        """The words of what is not compiled yet; in their place the reason where they cannot be made.
 
-    def ready(self, delivery: Started, words: Words | None) -> Ready:
-        """The compiled words, and what a copy costs: reckoned once, for personal values are of one length.
-
-        Raises what a template or channel raises on words it cannot carry.
+        Raises only what the database raises: one row's words never hold up the others.
         """
-        return self._compiled(delivery, words)
+        found: dict[Key, Words | str] = {}
+        for row in rows:
+            key = key_of(row)
+            if key in self._ready or key in found:
+                continue
+            try:
+                found[key] = await self._words(tx, row)
+            except (SQLAlchemyError, OSError):
+                raise
+            except Exception as error:
+                found[key] = f"{UNWRITABLE}: {type(error).__name__}"
+        return found
 
-    def outgoing(self, delivery: Started, words: Words | None) -> Outgoing:
+    def compiled(self, rows: Sequence[Row], words: Mapping[Key, Words | str]) -> dict[int, Ready | str]:
+        """By delivery, the compiled words, or the reason why there are none."""
+        made: dict[Key, Ready | str] = {}
+        for row in rows:
+            key = key_of(row)
+            if key not in made:
+                made[key] = self._kept(key) or self._compile(key, row, words[key])
+        return {row.id: made[key_of(row)] for row in rows}
+
+    def outgoing(self, delivery: Started, ready: Ready) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
-        ready = self._compiled(delivery, words)
-        settings, keys, medium = self._settings, self._keys, Medium(delivery.medium)
+        settings, keys = self._settings, self._keys
         values = self._values(delivery)
-        is_mail = medium is Medium.EMAIL
+        is_mail, is_text = delivery.medium == Medium.EMAIL, delivery.medium == Medium.SMS
         return Outgoing(
             attempt=attempt_token(keys, delivery.id, delivery.number),
             delivery=delivery_token(keys, delivery.id),
             to=delivery.address,
             prepared=ready.prepared,
             values=values,
-            sender=ready.words.sender_number if medium is Medium.SMS else "",
+            sender=ready.words.sender_number if is_text else "",
             reply_to=reply_address(keys, delivery.id, settings.mail_domain) if is_mail else "",
             return_path=bounce_address(keys, delivery.id, settings.mail_domain) if is_mail else "",
             headers=_headers(ready.words, values) if is_mail else {},
             urgent=delivery.lane is Lane.URGENT,
         )
 
-    def _values(self, delivery: Started) -> dict[str, str]:
+    def _values(self, row: Row) -> dict[str, str]:
         """What differs from person to person, by the name of its hole."""
         keys, url = self._keys, self._settings.public_url
         return {
-            "manage_url": manage_url(keys, url, delivery.contact_point_id, delivery.link_version),
-            "unsubscribe_url": unsubscribe_url(keys, url, delivery.contact_point_id, delivery.link_version),
+            "manage_url": manage_url(keys, url, row.contact_point_id, row.link_version),
+            "unsubscribe_url": unsubscribe_url(keys, url, row.contact_point_id, row.link_version),
         }
 
-    async def _words(self, tx: Tx, delivery: Started) -> Words:
-        if delivery.message_id is not None:
+    async def _words(self, tx: Tx, row: Row) -> Words:
+        if row.message_id is not None:
             return await words_of_message(
-                tx, delivery.message_id, delivery.language, Medium(delivery.medium), self._settings
+                tx, row.message_id, row.language, Medium(row.medium), self._settings
             )
-        return await _words_of_notice(tx, delivery.notice_id, self._settings)
+        return await _words_of_notice(tx, row.notice_id, self._settings)
 
-    def _compiled(self, delivery: Started, words: Words | None) -> Ready:
-        key = _key(delivery)
+    def _kept(self, key: Key) -> Ready | None:
         if key in self._ready:
             self._ready.move_to_end(key)
-            return self._ready[key]
-        if words is None:
-            raise KeyError(key)
-        channel, content = self._channels[delivery.channel], content_of(words, Medium(delivery.medium))
-        estimate = channel.estimate(_with_values(content, self._values(delivery)))
-        ready = Ready(
-            prepared=channel.prepare(content), words=words, parts=estimate.parts, pence=estimate.cost_pence
-        )
-        if delivery.message_id is not None:
+        return self._ready.get(key)
+
+    def _compile(self, key: Key, row: Row, words: Words | str) -> Ready | str:
+        if isinstance(words, str):
+            return words
+        try:
+            with at_most(LONGEST_SECONDS):
+                channel, content = self._channels[row.channel], content_of(words, Medium(row.medium))
+                estimate = channel.estimate(_with_values(content, self._values(row)))
+                prepared = channel.prepare(content)
+        except Exception as error:
+            return f"{UNWRITABLE}: {type(error).__name__}"
+        ready = Ready(prepared=prepared, words=words, parts=estimate.parts, pence=estimate.cost_pence)
+        if row.message_id is not None:
             self._ready[key] = ready
             while len(self._ready) > KEPT:
                 self._ready.popitem(last=False)
@@ -240,5 +282,6 @@ def _headers(words: Words, values: Mapping[str, str]) -> dict[str, str]:
 _REPLIES = frozenset({NoticeKind.ACKNOWLEDGEMENT, NoticeKind.QUESTION, NoticeKind.HELP, NoticeKind.RECEIPT})
 
 
-def _key(delivery: Started) -> tuple[Any, ...]:
-    return (delivery.message_id, delivery.notice_id, delivery.language, delivery.channel, delivery.medium)
+def key_of(row: Row) -> Key:
+    """What has the same words."""
+    return (row.message_id, row.notice_id, row.language, row.channel, row.medium)

@@ -1,23 +1,17 @@
-"""Decides what an outcome makes of a delivery (pure), and records it.
+"""Decides what an outcome makes of a delivery. Pure: `settled` writes it.
 
-`decide` follows a send, `resolve` follows a look-up of a delivery in doubt. `record` writes changes
-only where the fence still matches and the row still waits for them: running it twice changes nothing.
+`decide` follows a send, `resolve` follows a look-up of a delivery in doubt, `unsent` a send whose turn never came.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import assert_never
+from typing import NamedTuple, assert_never
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, or_, update
-
 from channels.base import Accepted, Failed, Idempotency, Outcome, Refusal, Refused, Throttled, Unknown
-from notifier.db import Tx
-from notifier.delivery.record import follow_digests, note_events
-from notifier.models import Attempt, Delivery, DeliveryState, Lane
-from subscribers.models import ContactPoint, ContactPointState
+from notifier.delivery.replay import NOT_TAKEN
+from notifier.models import DeliveryState, Lane
 
 RETRY_AFTER = (
     timedelta(seconds=30),
@@ -31,6 +25,7 @@ DOUBT_WAIT = timedelta(minutes=10)
 BETWEEN_LOOK_UPS = timedelta(minutes=5)
 LOOK_UPS = 2
 OPERATOR_WAIT = timedelta(minutes=15)
+UNSENT = "unsent"
 
 
 class Standing(StrEnum):
@@ -40,9 +35,8 @@ class Standing(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """What the decision needs to know of a delivery and its latest attempt."""
+class Tried(NamedTuple):
+    """What the decision needs to know of a delivery and its latest attempt. is_notice: not a message's."""
 
     id: int
     number: int
@@ -53,11 +47,12 @@ class Tried:
     expires_at: datetime
     idempotency: Idempotency
     contact_point_id: UUID
+    is_notice: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """What becomes of a delivery. outcome names the attempt's end; empty where no attempt ended."""
+class Change(NamedTuple):
+    """What becomes of a delivery. outcome names the attempt's end; empty where no attempt ended, and then
+    `event` is the kind of event that says what became of the doubt."""
 
     id: int
     number: int
@@ -70,11 +65,24 @@ class Change:
     maybe_repeat: bool = False
     spends_try: bool = True
     contact_point_id: UUID | None = None
-    standing: Standing | None = field(default=None)
+    standing: Standing | None = None
+    is_notice: bool = True
+    event: str = "resolved"
 
 
 def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, factor: float = 1.0) -> Change:
     """What a send's outcome makes of its delivery. jitter in [0, 1) spreads retries; factor shortens waits."""
+    if type(outcome) is Accepted:  # nearly all of them
+        return Change(
+            tried.id,
+            tried.number,
+            DeliveryState.ACCEPTED,
+            outcome="accepted",
+            provider_id=_clean(outcome.provider_id, 200),
+            maybe_repeat=tried.maybe_repeat,
+            contact_point_id=tried.contact_point_id,
+            is_notice=tried.is_notice,
+        )
     base = _Base(tried, type(outcome).__name__.lower())
     match outcome:
         case Accepted(provider_id=provider_id):
@@ -84,14 +92,25 @@ def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, fact
             return base.change(DeliveryState.PENDING, reason=reason, code=code, due_at=due, spends_try=False)
         case Failed(reason=reason, code=code):
             return _retry(base, reason, code, now=now, jitter=jitter, factor=factor)
-        case Refused(code="duplicate") if tried.checks and tried.idempotency is Idempotency.CONTENT:
+        case Refused(code="duplicate", provider_id=provider_id) if (
+            tried.checks and tried.idempotency is Idempotency.CONTENT
+        ):
             # Once in doubt, and now refused as a double: the earlier try did arrive.
-            return base.change(DeliveryState.ACCEPTED, reason="the provider had it already")
+            return base.change(
+                DeliveryState.ACCEPTED, reason="the provider had it already", provider_id=provider_id
+            )
         case Refused(why=why, reason=reason, code=code):
             return _refused(base, why, reason, code, now=now, factor=factor)
         case Unknown(reason=reason):
             return _doubt(base, reason, now=now, factor=factor)
     assert_never(outcome)
+
+
+def unsent(tried: Tried, *, now: datetime) -> Change:
+    """A started row whose turn never came while its mark was good: it did not leave, and is due again."""
+    return _Base(tried, UNSENT).change(
+        DeliveryState.PENDING, reason="its turn came too late", due_at=now, spends_try=False
+    )
 
 
 def resolve(found: Outcome | None, tried: Tried, *, now: datetime, factor: float = 1.0) -> Change:
@@ -108,25 +127,16 @@ def resolve(found: Outcome | None, tried: Tried, *, now: datetime, factor: float
                 DeliveryState.ACCEPTED, reason="found at the provider", provider_id=provider_id
             )
         case Failed() | Refused():
-            return base.change(DeliveryState.PENDING, reason="the provider never had it", due_at=now)
-        case Unknown() | Throttled() if tried.checks < LOOK_UPS:
+            change = base.change(DeliveryState.PENDING, reason="the provider never had it", due_at=now)
+            return change._replace(event=NOT_TAKEN)
+        case Throttled(after_seconds=after) if tried.expires_at > now:
+            later = now + max(timedelta(seconds=max(after, 0.0)), BETWEEN_LOOK_UPS * factor)
+            return base.change(DeliveryState.IN_DOUBT, reason="could not be looked up yet", due_at=later)
+        case Unknown() if tried.checks < LOOK_UPS:
             later = now + BETWEEN_LOOK_UPS * factor
             return base.change(DeliveryState.IN_DOUBT, reason="looked up, nothing known yet", due_at=later)
         case _:
             return _without_evidence(base, now=now)
-
-
-async def record(tx: Tx, changes: Sequence[Change]) -> None:
-    """Write changes and the ends of their attempts, set by set. Stale fences change nothing."""
-    if not changes:
-        return
-    await _end_attempts(tx, [c for c in changes if c.outcome])
-    await tx.execute(_UPDATE, [_values(c) for c in changes])
-    resolved = [c for c in changes if not c.outcome]
-    for change in resolved:
-        await note_events(tx, [change.id], "resolved", f"{change.state}: {change.reason}")
-    await _mark_addresses(tx, changes)
-    await follow_digests(tx, [c.id for c in changes if c.state.is_terminal])
 
 
 @dataclass(frozen=True)
@@ -152,15 +162,16 @@ class _Base:
             id=self.tried.id,
             number=self.tried.number,
             state=state,
-            reason=reason[:200],
-            code=code[:40],
+            reason=_clean(reason, 200),
+            code=_clean(code, 40),
             outcome=self.outcome,
-            provider_id=provider_id[:200],
+            provider_id=_clean(provider_id, 200),
             due_at=due_at,
             maybe_repeat=maybe_repeat or self.tried.maybe_repeat,
             spends_try=spends_try,
             contact_point_id=self.tried.contact_point_id,
             standing=standing,
+            is_notice=self.tried.is_notice,
         )
 
 
@@ -205,83 +216,8 @@ def _without_evidence(base: _Base, *, now: datetime) -> Change:
     return base.change(DeliveryState.PENDING, reason="tried once more", due_at=now, maybe_repeat=True)
 
 
-# The row must still be at this attempt, and still wait: a row swept into doubt takes a late answer.
-_UPDATE = (
-    update(Delivery)
-    .where(
-        and_(
-            Delivery.id == bindparam("row"),
-            Delivery.fence == bindparam("number"),
-            or_(Delivery.state == DeliveryState.STARTED, Delivery.state == DeliveryState.IN_DOUBT),
-        )
-    )
-    .values(
-        state=bindparam("new_state"),
-        reason=bindparam("new_reason"),
-        provider_id=case(
-            (bindparam("new_provider_id") != "", bindparam("new_provider_id")), else_=Delivery.provider_id
-        ),
-        due_at=case(
-            (bindparam("has_due"), bindparam("new_due_at", type_=Delivery.due_at.type)), else_=Delivery.due_at
-        ),
-        maybe_repeat=bindparam("repeat"),
-        tries=Delivery.tries - bindparam("given_back"),
-        lease_until=None,
-        owner=None,
-    )
-    .execution_options(synchronize_session=False)
-)
-
-
-def _values(change: Change) -> dict[str, object]:
-    return {
-        "row": change.id,
-        "number": change.number,
-        "new_state": change.state,
-        "new_reason": change.reason or None,
-        "new_provider_id": change.provider_id,
-        "has_due": change.due_at is not None,
-        "new_due_at": change.due_at,
-        "repeat": change.maybe_repeat,
-        "given_back": 0 if change.spends_try else 1,
-    }
-
-
-async def _end_attempts(tx: Tx, changes: Sequence[Change]) -> None:
-    if not changes:
-        return
-    await tx.execute(
-        update(Attempt)
-        .where(Attempt.delivery_id == bindparam("row"), Attempt.number == bindparam("of"))
-        .values(
-            settled_at=tx.now,
-            outcome=bindparam("ended"),
-            reason=bindparam("why"),
-            code=bindparam("said"),
-            provider_id=bindparam("name"),
-        )
-        .execution_options(synchronize_session=False),
-        [
-            {
-                "row": c.id,
-                "of": c.number,
-                "ended": c.outcome,
-                "why": c.reason or None,
-                "said": c.code or None,
-                "name": c.provider_id or None,
-            }
-            for c in changes
-        ],
-    )
-
-
-async def _mark_addresses(tx: Tx, changes: Sequence[Change]) -> None:
-    """An address that does not exist, or whose owner opted out at the provider, is not written to again."""
-    for standing in Standing:
-        points = [c.contact_point_id for c in changes if c.standing is standing]
-        if points:
-            await tx.execute(
-                update(ContactPoint)
-                .where(ContactPoint.id.in_(points), ContactPoint.state == ContactPointState.ACTIVE)
-                .values(state=ContactPointState(standing.value), stopped_at=tx.now)
-            )
+def _clean(said: str, longest: int) -> str:
+    """What a provider said, fit for a column: PostgreSQL takes no zero byte, and half a character is none."""
+    if said.isascii() and "\0" not in said:
+        return said[:longest]
+    return said.replace("\0", "").encode(errors="replace").decode()[:longest]

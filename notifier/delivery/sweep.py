@@ -1,21 +1,23 @@
 """Finds what was left: leases that ran out, attempts nobody settled, time that passed, messages at their end.
 
-Runs in every process every few seconds; two at once are harmless, since each statement names the
-state it starts from. It looks at everything older than its time, never at a window.
+Runs in every process every few seconds; two at once are harmless, since each statement names the state it
+starts from and passes over rows another holds. It looks at everything older than its time, never at a window,
+a page at a time, and only through the indexes of what is open: a million waiting rows cost it nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, literal, select, update
+from sqlalchemy import Uuid, exists, func, literal, select, text, update
 
-from channels.base import Idempotency, Medium
 from notifier.db import Tx
 from notifier.delivery import closing
+from notifier.delivery.fast import POSTGRESQL
 from notifier.delivery.record import follow_digests, note_events
-from notifier.delivery.settle import BETWEEN_LOOK_UPS, DOUBT_WAIT, Tried
+from notifier.delivery.settle import DOUBT_WAIT
 from notifier.models import (
     IS_IN_DOUBT,
     IS_PENDING,
@@ -27,49 +29,50 @@ from notifier.models import (
     Message,
     MessageState,
 )
-from subscribers.contact_points import ADDRESS
-from subscribers.models import ContactPoint
+from subscribers.models import Frequency
 
 PAGE = 1000
-NOT_TERMINAL = [state for state in DeliveryState if not state.is_terminal]
+MOST_RESCUES = 3
+LOCK = 0x6E6F746966790001  # of the sweep, among PostgreSQL's advisory locks
+ROUTED_AFTER = timedelta(seconds=2)
+PASSED = "its time had passed"
+LOST_STARTED = "the worker was lost after it started"
+LOST_URGENT = "the worker was lost; tried again at once, perhaps a repeat"
+LOST_OFTEN = f"its worker was lost {MOST_RESCUES} times"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """How many rows each part of a sweep touched; unclosed: cancelled messages of which something still waits."""
+    """How many rows each part of a sweep touched. more: a page was full, so sweep again at once.
 
-    returned: int
-    doubted: int
-    expired: int
-    finished: int
+    unclosed: cancelled messages of which something still waits.
+    """
+
+    returned: int = 0
+    doubted: int = 0
+    held: int = 0
+    expired: int = 0
+    finished: int = 0
+    more: bool = False
     unclosed: Sequence[UUID] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class InDoubt:
-    """A delivery in doubt whose wait is over, with what a look-up needs."""
-
-    tried: Tried
-    channel: str
-    medium: Medium
-    address: str
-    language: str
-    message_id: UUID | None
-    notice_id: UUID | None
-
-
 async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
-    """One pass over everything that lapsed."""
+    """One pass over everything that lapsed, a page of each. Nothing where another process is at it."""
+    if tx.dialect == POSTGRESQL and not await tx.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+        return Swept()
     returned = await _return_leases(tx)
-    doubted = await _doubt_unsettled(tx, factor)
+    doubted, held = await _doubt_unsettled(tx, factor)
     expired = await _expire(tx)
     await _begin_scheduled(tx)
     finished = await _finish_messages(tx)
     return Swept(
         returned=returned,
         doubted=doubted,
+        held=held,
         expired=expired,
         finished=finished,
+        more=max(returned, doubted + held, expired) >= PAGE,
         unclosed=await closing.unclosed(tx),
     )
 
@@ -83,117 +86,189 @@ async def forget_leases(tx: Tx) -> None:
     )
 
 
-async def take_doubtful(
-    tx: Tx, idempotency: dict[str, Idempotency], *, limit: int = 50, factor: float = 1.0
-) -> list[InDoubt]:
-    """Deliveries in doubt that are due for a look-up; each is put off first, so that one process looks."""
-    due = (
-        select(Delivery.id)
-        .where(IS_IN_DOUBT, Delivery.due_at <= tx.now)
-        .order_by(Delivery.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = (await tx.execute(due)).scalars().all()
-    if not ids:
-        return []
-    await tx.execute(
-        update(Delivery)
-        .where(Delivery.id.in_(ids))
-        .values(due_at=tx.now + BETWEEN_LOOK_UPS * factor, checks=Delivery.checks + 1)
-    )
-    rows = await tx.execute(
-        select(Delivery, ContactPoint.medium, ContactPoint.address_sealed)
-        .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
-        .where(Delivery.id.in_(ids))
-    )
-    return [
-        InDoubt(
-            tried=Tried(
-                id=row.id,
-                number=row.fence,
-                lane=Lane(row.lane),
-                tries=row.tries,
-                checks=row.checks,
-                maybe_repeat=row.maybe_repeat,
-                expires_at=row.expires_at,
-                idempotency=idempotency.get(row.channel, Idempotency.NONE),
-                contact_point_id=row.contact_point_id,
-            ),
-            channel=row.channel,
-            medium=Medium(row.medium),
-            address=tx.keys.open_text(ADDRESS, row.contact_point_id, row.address_sealed),
-            language=row.language,
-            message_id=row.message_id,
-            notice_id=row.notice_id,
-        )
-        for row in rows
-    ]
-
-
-async def forgotten(tx: Tx) -> list[tuple[str, str]]:
-    """(job, id) of what stands undone: approved messages not yet planned, incoming not yet routed.
+async def forgotten(tx: Tx, lanes: Collection[Lane] = tuple(Lane)) -> list[tuple[str, str]]:
+    """(job, id) of what stands undone in these lanes: approved messages not planned, incoming not routed.
 
     The doorbell may be lost with all of Redis; whoever finds work here does it, and two at once are harmless.
+    A message that somebody is planning at this moment is left to them.
     """
-    unplanned = select(Message.id).where(Message.state.in_([MessageState.APPROVED, MessageState.PLANNING]))
+    unplanned = (
+        select(Message.id)
+        .where(
+            Message.state.in_([MessageState.APPROVED, MessageState.PLANNING]),
+            Message.lane.in_([int(lane) for lane in lanes]),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    plans = [("plan", str(id_)) for id_ in (await tx.execute(unplanned)).scalars()]
+    if Lane.TRANSACTIONAL not in lanes:
+        return plans
     unrouted = (
         select(IncomingRow.id)
         .where(
             IncomingRow.state == literal(IncomingState.STORED.value, literal_execute=True),
-            IncomingRow.received_at < tx.now - timedelta(seconds=2),
+            IncomingRow.received_at < tx.now - ROUTED_AFTER,
         )
         .order_by(IncomingRow.received_at)
         .limit(PAGE)
     )
-    plans = [("plan", str(id_)) for id_ in (await tx.execute(unplanned)).scalars()]
     return plans + [("route", str(id_)) for id_ in (await tx.execute(unrouted)).scalars()]
+
+
+# --- leases and attempts ------------------------------------------------------------------------
 
 
 async def _return_leases(tx: Tx) -> int:
     """Claimed, never started: nothing left the house, so it is simply due again."""
-    done = await tx.execute(
-        update(Delivery)
-        .where(Delivery.lease_until < tx.now, Delivery.state == DeliveryState.LEASED)
-        .values(state=DeliveryState.PENDING, lease_until=None, owner=None)
-    )
-    if done.rowcount:
-        tx.on_commit("wake")
-    return done.rowcount
+    rows = await _lapsed(tx, DeliveryState.LEASED)
+    await _move(tx, [id_ for id_, *_ in rows], DeliveryState.LEASED, state=DeliveryState.PENDING)
+    _wake(tx, {lane for _, lane, *_ in rows})
+    return len(rows)
 
 
-async def _doubt_unsettled(tx: Tx, factor: float) -> int:
-    """Started, never settled: it may have left. An alert is tried again at once, flagged; others wait."""
-    lapsed = (Delivery.lease_until < tx.now, Delivery.state == DeliveryState.STARTED)
-    urgent = await _move(
-        tx,
-        [*lapsed, Delivery.lane == Lane.URGENT, Delivery.maybe_repeat.is_(False)],
-        state=DeliveryState.PENDING,
-        maybe_repeat=True,
-        due_at=tx.now,
+async def _doubt_unsettled(tx: Tx, factor: float) -> tuple[int, int]:
+    """Started, never settled: it may have left. An alert is tried again at once, flagged; others wait.
+
+    A delivery that has lost its workers again and again may be what ends them: it is held for a person.
+    """
+    rows = await _lapsed(tx, DeliveryState.STARTED)
+    often = [id_ for id_, _, _, rescues in rows if rescues + 1 >= MOST_RESCUES]
+    urgent = [id_ for id_, lane, flagged, _ in rows if lane == Lane.URGENT and not flagged]
+    urgent = [id_ for id_ in urgent if id_ not in often]
+    others = [id_ for id_, *_ in rows if id_ not in often and id_ not in urgent]
+    await _swept(tx, often, DeliveryState.HELD, LOST_OFTEN, maybe_repeat=True, reason=LOST_OFTEN)
+    await _swept(tx, urgent, DeliveryState.PENDING, LOST_URGENT, maybe_repeat=True, due_at=tx.now)
+    await _swept(tx, others, DeliveryState.IN_DOUBT, LOST_STARTED, due_at=tx.now + DOUBT_WAIT * factor)
+    _wake(tx, {Lane.URGENT} if urgent else set())
+    return len(urgent) + len(others), len(often)
+
+
+async def _lapsed(tx: Tx, state: DeliveryState) -> list[tuple[int, int, bool, int]]:
+    """(id, lane, flagged, rescues) of the rows whose lease ran out first, held until we are done."""
+    rows = await tx.execute(
+        select(Delivery.id, Delivery.lane, Delivery.maybe_repeat, Delivery.rescues)
+        .where(Delivery.lease_until < tx.now, Delivery.state == state)
+        .order_by(Delivery.lease_until)
+        .limit(PAGE)
+        .with_for_update(skip_locked=True)
     )
-    others = await _move(tx, lapsed, state=DeliveryState.IN_DOUBT, due_at=tx.now + DOUBT_WAIT * factor)
-    await note_events(tx, urgent, "swept", "the worker was lost; tried again at once, perhaps a repeat")
-    await note_events(tx, others, "swept", "the worker was lost after it started")
-    if urgent:
-        tx.on_commit("wake")
-    return len(urgent) + len(others)
+    return [tuple(row) for row in rows]
+
+
+async def _swept(tx: Tx, ids: Sequence[int], state: DeliveryState, said: str, **values: object) -> None:
+    await _move(tx, ids, DeliveryState.STARTED, state=state, rescues=Delivery.rescues + 1, **values)
+    await note_events(tx, ids, "swept", said, state=state)
+    if state.is_terminal:
+        await follow_digests(tx, ids)
+
+
+async def _move(tx: Tx, ids: Sequence[int], before: DeliveryState, **values: object) -> None:
+    if ids:
+        await tx.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(ids), Delivery.state == before)
+            .values(lease_until=None, owner=None, **values)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _wake(tx: Tx, lanes: Collection[int]) -> None:
+    for lane in sorted(lanes):
+        tx.on_commit("wake", lane=Lane(lane).name.lower())
+
+
+# --- time that passed -----------------------------------------------------------------------------
+
+# Each index of what waits begins with what it is grouped by, so that its groups are found by one probe each.
+_MESSAGES_DUE = text(
+    """
+    WITH RECURSIVE found(message) AS (
+      SELECT (SELECT message_id FROM deliveries
+              WHERE state = 'pending' AND digest IS NULL AND message_id IS NOT NULL
+              ORDER BY message_id LIMIT 1)
+      UNION ALL
+      SELECT (SELECT message_id FROM deliveries
+              WHERE state = 'pending' AND digest IS NULL AND message_id > found.message
+              ORDER BY message_id LIMIT 1)
+      FROM found WHERE found.message IS NOT NULL
+    )
+    SELECT message FROM found WHERE message IS NOT NULL
+    """
+).columns(message=Uuid())
+
+_MESSAGES_IN_DIGESTS = text(
+    """
+    WITH RECURSIVE found(message) AS (
+      SELECT (SELECT message_id FROM deliveries
+              WHERE state = 'pending' AND digest IS NOT NULL AND digest = :digest
+              ORDER BY message_id LIMIT 1)
+      UNION ALL
+      SELECT (SELECT message_id FROM deliveries
+              WHERE state = 'pending' AND digest IS NOT NULL AND digest = :digest AND message_id > found.message
+              ORDER BY message_id LIMIT 1)
+      FROM found WHERE found.message IS NOT NULL
+    )
+    SELECT message FROM found WHERE message IS NOT NULL
+    """
+).columns(message=Uuid())
+
+
+Group = tuple[Sequence[Any], Sequence[Any]]
 
 
 async def _expire(tx: Tx) -> int:
-    late = (
-        select(Delivery.id)
-        .where(IS_PENDING, Delivery.expires_at <= tx.now, Delivery.digest_notice_id.is_(None))
-        .limit(PAGE)
-    )
-    ids = (await tx.execute(late)).scalars().all()
-    if ids:
-        done = await _move(
-            tx, [Delivery.id.in_(ids), IS_PENDING], state=DeliveryState.EXPIRED, reason="its time had passed"
+    """What waits though its time has passed: of each group the oldest rows alone are looked at, for they pass first."""
+    ids: list[int] = []
+    for rows, oldest_first in await _groups(tx):
+        head = select(Delivery.expires_at).where(*rows).order_by(*oldest_first).limit(1)
+        first = await tx.scalar(head)
+        if first is None or first > tx.now:
+            continue
+        oldest = (
+            select(Delivery.id)
+            .where(*rows)
+            .order_by(*oldest_first)
+            .limit(PAGE - len(ids))
+            .with_for_update(skip_locked=True)
+            .subquery()
         )
-        await note_events(tx, done, "expired", "its time had passed")
-        await follow_digests(tx, done)
+        late = select(Delivery.id).where(Delivery.id.in_(select(oldest.c.id)), Delivery.expires_at <= tx.now)
+        ids += (await tx.execute(late)).scalars().all()
+        if len(ids) >= PAGE:
+            break
+    if ids:
+        await _move(tx, ids, DeliveryState.PENDING, state=DeliveryState.EXPIRED, reason=PASSED)
+        await note_events(tx, ids, "expired", PASSED, state=DeliveryState.EXPIRED)
+        await follow_digests(tx, ids)
     return len(ids)
+
+
+async def _groups(tx: Tx) -> list[Group]:
+    """(rows, order of their index): each message that waits, each lane's notices, each message in digests."""
+    at_once = (IS_PENDING, Delivery.digest.is_(None))
+    by_time = (Delivery.lane, Delivery.due_at, Delivery.id)
+    found: list[Group] = [
+        ((*at_once, Delivery.message_id == message), by_time)
+        for message in (await tx.execute(_MESSAGES_DUE)).scalars().all()
+    ]
+    found += [
+        ((*at_once, Delivery.message_id.is_(None), Delivery.lane == lane), by_time)
+        for lane in (Lane.TRANSACTIONAL, Lane.BULLETIN)
+    ]
+    for digest in Frequency.DAILY, Frequency.WEEKLY:
+        waiting = (IS_PENDING, Delivery.digest.is_not(None), Delivery.digest == digest)
+        messages = (await tx.execute(_MESSAGES_IN_DIGESTS, {"digest": digest.value})).scalars().all()
+        found += [
+            (
+                (*waiting, Delivery.message_id == message, Delivery.digest_notice_id.is_(None)),
+                (Delivery.contact_point_id,),
+            )
+            for message in messages
+        ]
+    return found
+
+
+# --- messages ------------------------------------------------------------------------------------
 
 
 async def _begin_scheduled(tx: Tx) -> None:
@@ -201,25 +276,34 @@ async def _begin_scheduled(tx: Tx) -> None:
         update(Message)
         .where(Message.state == MessageState.SCHEDULED, Message.send_at <= tx.now)
         .values(state=MessageState.SENDING)
+        .returning(Message.lane)
     )
-    if begun.rowcount:
-        tx.on_commit("wake")
+    _wake(tx, set(begun.scalars()))
 
 
 async def _finish_messages(tx: Tx) -> int:
-    """Done only when no delivery is open: never inferred from an empty claim."""
-    still_open = exists().where(Delivery.message_id == Message.id, Delivery.state.in_(NOT_TERMINAL))
+    """Done only when no delivery is open: never inferred from an empty claim. One probe of each index of open rows."""
+    waits = exists().where(Delivery.message_id == Message.id, IS_PENDING, Delivery.digest.is_(None))
+    in_digest = exists().where(
+        Delivery.message_id == Message.id,
+        IS_PENDING,
+        Delivery.digest.is_not(None),
+        Delivery.digest.in_([Frequency.DAILY, Frequency.WEEKLY]),
+    )
+    of_a_message = Delivery.message_id.is_not(None)
+    in_flight = select(Delivery.message_id).where(Delivery.lease_until.is_not(None), of_a_message)
+    in_doubt = select(Delivery.message_id).where(IS_IN_DOUBT, of_a_message)
     done = await tx.execute(
         update(Message)
-        .where(Message.state == MessageState.SENDING, Message.audience_count.is_not(None), ~still_open)
+        .where(
+            Message.state == MessageState.SENDING,
+            Message.audience_count.is_not(None),
+            ~waits,
+            ~in_digest,
+            Message.id.not_in(in_flight),
+            Message.id.not_in(in_doubt),
+        )
         .values(state=MessageState.DONE)
         .execution_options(synchronize_session=False)
     )
     return done.rowcount
-
-
-async def _move(tx: Tx, where: Sequence[ColumnElement[bool]], **values: object) -> Sequence[int]:
-    moved = await tx.execute(
-        update(Delivery).where(*where).values(lease_until=None, owner=None, **values).returning(Delivery.id)
-    )
-    return moved.scalars().all()

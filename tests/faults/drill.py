@@ -17,8 +17,7 @@ from sqlalchemy import select
 from notifier import config
 from notifier.broadcast import approve, draft, report
 from notifier.db import Database
-from notifier.delivery.sweep import NOT_TERMINAL
-from notifier.models import Delivery
+from notifier.models import Delivery, DeliveryState
 from notifier.runtime import Service, channel_variables, open_service
 from notifier.worker import Worker
 from tests.faults.forker import Forked, Forker
@@ -91,7 +90,9 @@ class Drill:
     async def _open_rows(self) -> list[str]:
         async with self.db.transaction(read_only=True) as tx:
             rows = await tx.execute(
-                select(Delivery.__table__).where(Delivery.state.in_(NOT_TERMINAL)).limit(3)
+                select(Delivery.__table__)
+                .where(Delivery.state.in_([s for s in DeliveryState if not s.is_terminal]))
+                .limit(3)
             )
             return [str(dict(row._mapping)) for row in rows]
 

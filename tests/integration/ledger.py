@@ -1,12 +1,19 @@
 """A message of the small world, planned: what the ledger's tests start from."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import select
 
 from notifier.broadcast import approve, digest, draft, plan, report
 from notifier.db import Database
+from notifier.delivery.claim import Claimed
+from notifier.delivery.content import Contents, Ready
+from notifier.delivery.mark import mark
+from notifier.delivery.send import send, tried
+from notifier.delivery.settle import decide
+from notifier.delivery.settled import record
 from notifier.models import Delivery
 from notifier.worker import Worker
 from tests.world import World, make_people, make_places, ward
@@ -65,3 +72,24 @@ def next_change(month: int) -> date:
     found = (date(year, month, 31) for year in (today.year, today.year + 1))
     sundays = (day - timedelta(days=(day.weekday() + 1) % 7) for day in found)
     return next(day for day in sundays if day > today)
+
+
+async def deliver(worker: Worker, rows: Sequence[Claimed]) -> None:
+    """Mark, send and settle these rows, one after the other, and nothing more."""
+    db, channels = worker.service.db, worker.service.channels
+    contents = Contents(worker.service.settings, channels, db.keys)
+    async with db.transaction() as tx:
+        words = await contents.load(tx, rows)
+    ready = contents.compiled(rows, words)
+    async with db.transaction() as tx:
+        started = await mark(tx, rows, worker.owner, timeout_seconds=10)
+    changes = []
+    for each in started:
+        compiled = ready[each.id]
+        assert isinstance(compiled, Ready)
+        channel = channels[each.channel]
+        outcome = await send(channel, contents, each, compiled)
+        facts = tried(each, channel.capabilities.idempotency)
+        changes.append(decide(outcome, facts, now=datetime.now(UTC), jitter=0.5))
+    async with db.transaction() as tx:
+        await record(tx, changes)

@@ -99,7 +99,7 @@ async def test_who_read_it_in_a_digest_gets_the_correction_at_once(
     async with db.transaction() as tx:
         await digest.plan_page(tx, worker.service.settings, until=tx.now + timedelta(seconds=1))
     await worker.drain()
-    await worker._sweep()
+    await worker.sweep()
     second = await corrected(db, world, first)
     memory.sent.clear()
     await worker.drain()
@@ -127,7 +127,7 @@ async def test_a_correction_of_a_large_alert_needs_two_officers_as_the_alert_did
     world = await world_of(db, 4)
     first = await publish(db, world, wards=(0, 1, 2), kind="alert")
     await worker.drain()
-    await worker._sweep()
+    await worker.sweep()
     message = await corrected(db, world, first, approved=False)
     async with db.transaction() as tx:
         written = await overview.get(tx, message, None)
@@ -148,7 +148,7 @@ async def test_what_waits_for_a_person_is_sent_again_flagged_or_given_up(
         ):
             await tx.execute(update(Delivery).where(Delivery.id.in_(some)).values(state=state, reason=reason))
     await worker.drain()
-    await worker._sweep()
+    await worker.sweep()
     async with db.transaction(read_only=True) as tx:
         assert await tx.scalar(select(Message.state)) == MessageState.DONE
         found = await stuck.stuck(tx, message)

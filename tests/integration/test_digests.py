@@ -56,8 +56,8 @@ async def test_a_run_that_was_lost_is_made_once_up_when_next_looked_for(
     async with db.transaction() as tx:
         closing = last_closing(Frequency.DAILY, tx.now, LONDON)
         await tx.execute(update(Delivery).values(due_at=closing - timedelta(days=2)))
-    await worker._gather_digests()
-    await worker._gather_digests()
+    await worker.gather_digests()
+    await worker.gather_digests()
     await worker.drain()
     assert len(memory.sent) == 3
     async with db.transaction(read_only=True) as tx:

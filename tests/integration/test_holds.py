@@ -10,7 +10,7 @@ from notifier.delivery.claim import claim
 from notifier.errors import Conflict, Invalid
 from notifier.models import AuditEvent, Delivery, HoldScope, Lane
 from notifier.worker import Worker
-from tests.integration.ledger import publish, states, world_of
+from tests.integration.ledger import deliver, publish, states, world_of
 
 BY = "officer:someone"
 
@@ -56,7 +56,7 @@ async def test_a_row_claimed_before_the_hold_is_turned_back_at_the_mark(
         rows = await claim(tx, Lane.WARD, 5, worker.owner)
     async with db.transaction() as tx:
         await holds.place(tx, HoldScope.SYSTEM, "", reason="stop", by=BY)
-    await worker._deliver(rows)
+    await deliver(worker, rows)
     assert memory.sent == []
     assert await states(db, message) == {"pending": 8}
 

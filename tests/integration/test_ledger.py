@@ -22,16 +22,18 @@ from notifier.broadcast import plan, report
 from notifier.broadcast.notices import notice
 from notifier.db import Database
 from notifier.delivery import receipts
-from notifier.delivery.claim import claim, mark
+from notifier.delivery.claim import claim
 from notifier.delivery.explain import timeline
+from notifier.delivery.mark import mark
 from notifier.delivery.send import tried
-from notifier.delivery.settle import decide, record
+from notifier.delivery.settle import decide
+from notifier.delivery.settled import record
 from notifier.delivery.sweep import sweep
 from notifier.delivery.tokens import attempt_token
 from notifier.models import Attempt, Delivery, DeliveryState, Lane, Message, NoticeKind
 from notifier.worker import Worker
 from subscribers.models import ContactPoint, ContactPointState, Subscription
-from tests.integration.ledger import publish, states, world_of
+from tests.integration.ledger import deliver, publish, states, world_of
 
 
 async def test_everyone_in_the_wards_gets_one_copy_on_each_medium(
@@ -109,7 +111,7 @@ async def test_every_outcome_has_its_state(
     )
     async with db.transaction() as tx:
         rows = await claim(tx, Lane.WARD, 1, worker.owner)
-    await worker._deliver(rows)
+    await deliver(worker, rows)
     assert await states(db, message) == {state: 1}
 
 
@@ -141,7 +143,7 @@ async def test_in_doubt_is_tried_once_more_flagged_and_then_left_to_a_person(
         await worker.drain()
         async with db.transaction() as tx:
             await tx.execute(update(Delivery).values(due_at=tx.now))
-        await worker._sweep()
+        await worker.sweep()
     assert await states(db, message) == {"unknown": 1}
     async with db.transaction() as tx:
         assert await tx.scalar(select(Delivery.maybe_repeat)) is True
@@ -259,11 +261,11 @@ async def test_a_receipt_before_our_own_settle_resolves_the_doubt(db: Database) 
 async def test_a_message_is_done_only_when_nothing_is_open(db: Database, worker: Worker) -> None:
     world = await world_of(db)
     message = await publish(db, world)
-    await worker._sweep()
+    await worker.sweep()
     async with db.transaction() as tx:
         assert await tx.scalar(select(Message.state).where(Message.id == message)) == "sending"
     await worker.drain()
-    await worker._sweep()
+    await worker.sweep()
     async with db.transaction() as tx:
         found = await report.progress(tx, message)
     assert found is not None

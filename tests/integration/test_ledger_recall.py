@@ -14,7 +14,7 @@ from notifier.errors import Conflict
 from notifier.models import Delivery, DeliveryEvent, Lane, Message, MessageState
 from notifier.worker import Worker
 from subscribers.models import ContactPoint, ContactPointState, Frequency
-from tests.integration.ledger import digests_until, publish, states, world_of
+from tests.integration.ledger import deliver, digests_until, publish, states, world_of
 from tests.world import ward
 
 
@@ -25,7 +25,7 @@ async def test_a_paused_message_waits_and_a_resumed_one_repeats_nothing(
     message = await publish(db, world)
     async with db.transaction() as tx:
         rows = await claim(tx, Lane.WARD, 3, worker.owner)
-    await worker._deliver(rows)
+    await deliver(worker, rows)
     async with db.transaction() as tx:
         await recall.pause(tx, message, team=world.teams[0])
     await worker.drain()
@@ -59,9 +59,9 @@ async def test_a_large_message_is_cancelled_at_once_and_closed_in_pages_even_if_
         await tx.execute(update(Message).values(state="cancelled"))
         assert not await close_page(tx, message, page=3)
     assert await states(db, message) == {"cancelled": 3, "pending": 3, "leased": 2}
-    await worker._sweep()  # the job that closes was lost
+    await worker.sweep()  # the job that closes was lost
     assert await states(db, message) == {"cancelled": 6, "leased": 2}
-    await worker._deliver(taken)
+    await deliver(worker, taken)
     assert memory.sent == []
     assert await states(db, message) == {"cancelled": 8}
     async with db.transaction(read_only=True) as tx:
@@ -170,7 +170,7 @@ async def test_a_digest_that_never_leaves_takes_its_deliveries_with_it(
             )
             .values(expires_at=tx.now)
         )
-    await worker._sweep()
+    await worker.sweep()
     await worker.drain()
     assert memory.sent == []
     assert await states(db, message) == {"suppressed": 1, "expired": 1}

@@ -15,8 +15,9 @@ from channels.registry import Channels
 from notifier import config
 from notifier.broadcast.notices import notice
 from notifier.db import Database
-from notifier.delivery.claim import claim, mark
+from notifier.delivery.claim import claim
 from notifier.delivery.hours import end_of_quiet, hours_in
+from notifier.delivery.mark import mark
 from notifier.delivery.policy import Rules
 from notifier.models import Delivery, DeliveryEvent, Lane, Message, NoticeKind
 from notifier.runtime import Service

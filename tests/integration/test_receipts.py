@@ -14,9 +14,11 @@ from notifier.broadcast.notices import notice
 from notifier.db import Database, Tx
 from notifier.delivery import evidence, proof, receipts
 from notifier.delivery.alarms import open_alarms
-from notifier.delivery.claim import Started, claim, mark
+from notifier.delivery.claim import claim
+from notifier.delivery.mark import Started, mark
 from notifier.delivery.send import tried
-from notifier.delivery.settle import decide, record
+from notifier.delivery.settle import decide
+from notifier.delivery.settled import record
 from notifier.delivery.sweep import sweep
 from notifier.delivery.tokens import attempt_token
 from notifier.models import Attempt, Delivery, Lane, NoticeKind, ReceiptRow

@@ -1,0 +1,243 @@
+"""Writes what became of deliveries and how their attempts ended (commit point C6), many rows in one statement.
+
+Only where the fence still matches and the row still waits for an answer does the delivery change: writing
+twice changes nothing. An attempt always gets its end; `became` says what that made of the delivery, if anything.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Executable,
+    Integer,
+    String,
+    bindparam,
+    case,
+    column,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from notifier.db import Tx
+from notifier.delivery.fast import POSTGRESQL, Shape, given
+from notifier.delivery.record import follow_digests, note_events
+from notifier.delivery.settle import Change, Standing
+from notifier.models import Attempt, Delivery, DeliveryState
+from subscribers.models import ContactPoint, ContactPointState, UTCDateTime
+
+# A row swept into doubt still takes a late answer.
+WAITS: ColumnElement[bool] = or_(
+    Delivery.state == DeliveryState.STARTED, Delivery.state == DeliveryState.IN_DOUBT
+)
+
+
+async def record(tx: Tx, changes: Sequence[Change]) -> set[int]:
+    """Write changes and the ends of their attempts; the ids of the deliveries they took effect on."""
+    if not changes:
+        return set()
+    ended = sorted(change for change in changes if change.outcome)  # two workers lock in the same order
+    moved: set[int] = set()
+    if ended:
+        write = _on_postgresql if tx.dialect == POSTGRESQL else _elsewhere
+        moved |= await write(tx, ended)
+    for change in changes:
+        if not change.outcome and await _resolve(tx, change):
+            moved.add(change.id)
+    standings = [change for change in changes if change.standing is not None]
+    if standings:
+        await _mark_addresses(tx, standings)
+    await follow_digests(tx, [c.id for c in changes if c.is_notice and c.id in moved and c.state.is_terminal])
+    return moved
+
+
+async def _resolve(tx: Tx, change: Change) -> bool:
+    """A doubt that ended without a new attempt: the event says how."""
+    moved = await tx.execute(
+        update(Delivery)
+        .where(Delivery.id == change.id, Delivery.fence == change.number, WAITS)
+        .values(
+            state=change.state,
+            reason=change.reason or None,
+            maybe_repeat=change.maybe_repeat,
+            lease_until=None,
+            owner=None,
+            **({"provider_id": change.provider_id} if change.provider_id else {}),
+            **({"due_at": change.due_at} if change.due_at else {}),
+        )
+    )
+    if moved.rowcount:
+        said = f"{change.state}: {change.reason}"
+        await note_events(tx, [change.id], change.event, said, state=change.state)
+    return bool(moved.rowcount)
+
+
+async def _mark_addresses(tx: Tx, changes: Sequence[Change]) -> None:
+    """An address that does not exist, or whose owner opted out at the provider, is not written to again."""
+    for standing in Standing:
+        points = [c.contact_point_id for c in changes if c.standing is standing]
+        if points:
+            await tx.execute(
+                update(ContactPoint)
+                .where(ContactPoint.id.in_(points), ContactPoint.state == ContactPointState.ACTIVE)
+                .values(state=ContactPointState(standing.value), stopped_at=tx.now)
+            )
+
+
+# --- the statements ------------------------------------------------------------------------------
+
+_COLUMNS: dict[str, Any] = {
+    "id": BigInteger,
+    "number": Integer,
+    "state": String,
+    "reason": String,
+    "code": String,
+    "outcome": String,
+    "provider_id": String,
+    "due_at": UTCDateTime,
+    "maybe_repeat": Boolean,
+    "given_back": Integer,
+}
+
+
+def _settle(_of: str) -> Executable:
+    said = (
+        select(
+            func.unnest(*[given(name, ARRAY(kind)) for name, kind in _COLUMNS.items()])
+            .table_valued(*[column(name, kind) for name, kind in _COLUMNS.items()])
+            .render_derived("each")
+        )
+        .cte("said")
+        .prefix_with("MATERIALIZED")
+    )
+    moved = (
+        update(Delivery)
+        .where(Delivery.id == said.c.id, Delivery.fence == said.c.number, WAITS)
+        .values(
+            state=said.c.state,
+            reason=said.c.reason,
+            provider_id=func.coalesce(said.c.provider_id, Delivery.provider_id),
+            due_at=func.coalesce(said.c.due_at, Delivery.due_at),
+            maybe_repeat=said.c.maybe_repeat,
+            tries=Delivery.tries - said.c.given_back,
+            lease_until=None,
+            owner=None,
+        )
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+        .cte("moved")
+    )
+    took_effect = said.c.id.in_(select(moved.c.id))
+    return (
+        update(Attempt)
+        .where(Attempt.delivery_id == said.c.id, Attempt.number == said.c.number)
+        .values(
+            settled_at=given("now", UTCDateTime()),
+            outcome=said.c.outcome,
+            reason=said.c.reason,
+            code=said.c.code,
+            provider_id=said.c.provider_id,
+            became=case((took_effect, said.c.state)),
+        )
+        .returning(Attempt.delivery_id, Attempt.became)
+        .execution_options(synchronize_session=False)
+    )
+
+
+_SETTLE = Shape(_settle)
+
+
+async def _on_postgresql(tx: Tx, ended: Sequence[Change]) -> set[int]:
+    ids, numbers, states, reasons, codes, outcomes, names, dues, repeats, spends, *_ = zip(
+        *ended, strict=True
+    )
+    rows = await _SETTLE.rows(
+        tx,
+        id=ids,
+        number=numbers,
+        state=states,
+        reason=[each or None for each in reasons],
+        code=[each or None for each in codes],
+        outcome=outcomes,
+        provider_id=[each or None for each in names],
+        due_at=dues,
+        maybe_repeat=repeats,
+        given_back=[0 if spent else 1 for spent in spends],
+        now=tx.now,
+    )
+    return {row[0] for row in rows if row[1] is not None}
+
+
+async def _elsewhere(tx: Tx, ended: Sequence[Change]) -> set[int]:
+    """SQLite: one writer at a time, so what is read first still holds when it is written."""
+    waiting = await tx.execute(
+        select(Delivery.id, Delivery.fence).where(Delivery.id.in_([change.id for change in ended]), WAITS)
+    )
+    current = {(row.id, row.fence) for row in waiting}
+    moving = [change for change in ended if (change.id, change.number) in current]
+    if moving:
+        await tx.execute(_MOVE, [_values(change) for change in moving])
+    await tx.execute(
+        _END, [_ending(tx, change, moved=(change.id, change.number) in current) for change in ended]
+    )
+    return {change.id for change in moving}
+
+
+_MOVE = (
+    update(Delivery)
+    .where(Delivery.id == bindparam("row"))
+    .values(
+        state=bindparam("new_state"),
+        reason=bindparam("new_reason"),
+        provider_id=func.coalesce(bindparam("new_provider_id"), Delivery.provider_id),
+        due_at=func.coalesce(bindparam("new_due_at", type_=Delivery.due_at.type), Delivery.due_at),
+        maybe_repeat=bindparam("repeat"),
+        tries=Delivery.tries - bindparam("given_back"),
+        lease_until=None,
+        owner=None,
+    )
+    .execution_options(synchronize_session=False)
+)
+_END = (
+    update(Attempt)
+    .where(Attempt.delivery_id == bindparam("row"), Attempt.number == bindparam("of"))
+    .values(
+        settled_at=bindparam("at", type_=Attempt.started_at.type),
+        outcome=bindparam("ended"),
+        reason=bindparam("why"),
+        code=bindparam("said"),
+        provider_id=bindparam("name"),
+        became=bindparam("made"),
+    )
+    .execution_options(synchronize_session=False)
+)
+
+
+def _values(change: Change) -> dict[str, object]:
+    return {
+        "row": change.id,
+        "new_state": change.state,
+        "new_reason": change.reason or None,
+        "new_provider_id": change.provider_id or None,
+        "new_due_at": change.due_at,
+        "repeat": change.maybe_repeat,
+        "given_back": 0 if change.spends_try else 1,
+    }
+
+
+def _ending(tx: Tx, change: Change, *, moved: bool) -> dict[str, object]:
+    return {
+        "row": change.id,
+        "of": change.number,
+        "at": tx.now,
+        "ended": change.outcome,
+        "why": change.reason or None,
+        "said": change.code or None,
+        "name": change.provider_id or None,
+        "made": change.state if moved else None,
+    }

@@ -1,0 +1,122 @@
+"""Fair shares of a lane: which messages have rows due, and how many each may have of the next claim.
+
+Teams take turns with equal shares, and so do the messages of one team. Notices are a team of their own.
+The order moves on with every claim, so that a hundred wards posting at once all move on together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, exists, func, literal_column, or_, select, union_all
+
+from notifier.db import Tx
+from notifier.delivery.canary import room
+from notifier.delivery.gate import shut_channels
+from notifier.models import (
+    IS_PENDING,
+    Canary,
+    Delivery,
+    Hold,
+    HoldScope,
+    Lane,
+    Message,
+    MessageState,
+)
+
+LEAST = 4  # rows a team gets in one claim; where that is too much for all, the rest are first the next time
+T = TypeVar("T")
+IS_LIVE: ColumnElement[bool] = literal_column("messages.state NOT IN ('draft', 'done', 'cancelled')")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A message with rows due, or (no message) the lane's notices. most: of its rows, where it has a canary."""
+
+    message: UUID | None
+    team: UUID | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closed:
+    """What is held or shut just now."""
+
+    system: bool
+    channels: tuple[str, ...]
+    teams: frozenset[str]
+
+
+async def closed(tx: Tx) -> Closed:
+    """Every hold, and the channels whose breaker is open, in one statement."""
+    shut = shut_channels(tx).subquery()
+    rows = await tx.execute(
+        union_all(
+            select(Hold.scope, Hold.key),
+            select(literal_column(f"'{HoldScope.CHANNEL}'"), shut.c.channel),
+        )
+    )
+    places = [(row.scope, row.key) for row in rows]
+    return Closed(
+        system=any(scope == HoldScope.SYSTEM for scope, _ in places),
+        channels=tuple(sorted({key for scope, key in places if scope == HoldScope.CHANNEL})),
+        teams=frozenset(key for scope, key in places if scope == HoldScope.TEAM),
+    )
+
+
+async def live(tx: Tx, lane: Lane, now_closed: Closed) -> list[Live]:
+    """What may be claimed in a lane now: a probe of the index for each live message, never a count."""
+    due = (IS_PENDING, Delivery.digest.is_(None), Delivery.lane == lane, Delivery.due_at <= tx.now)
+    rows = await tx.execute(
+        select(Message.id, Message.team_id, Message.canary, Message.canary_seen).where(
+            IS_LIVE,
+            Message.lane == lane,
+            or_(
+                Message.state == MessageState.SENDING,
+                (Message.state == MessageState.SCHEDULED) & (Message.send_at <= tx.now),
+            ),
+            exists().where(Delivery.message_id == Message.id, *due),
+        )
+    )
+    found = []
+    for row in rows:
+        if str(row.team_id) in now_closed.teams:
+            continue
+        most = await _room(tx, row.id, row.canary_seen) if row.canary == Canary.WAITING else None
+        if most != 0:
+            found.append(Live(message=row.id, team=row.team_id, most=most))
+    if await tx.scalar(select(exists().where(Delivery.message_id.is_(None), *due))):
+        found.append(Live(message=None))
+    return found
+
+
+def shares(found: Sequence[Live], limit: int, turn: int) -> list[tuple[UUID | None, int]]:
+    """(message, most rows) of the next claim; `turn` says who is first. Pure."""
+    teams: dict[UUID | None, list[Live]] = {}
+    for each in found:
+        teams.setdefault(each.team, []).append(each)
+    groups = _turned(list(teams.values()), turn)
+    left = limit
+    parts: list[tuple[UUID | None, int]] = []
+    for number, group in enumerate(groups):
+        share = min(max(left // (len(groups) - number), LEAST), left)
+        left -= share
+        for at, each in enumerate(_turned(group, turn)):
+            own = -(-share // (len(group) - at))
+            own = min(own, each.most) if each.most is not None else own
+            share -= own
+            if own > 0:
+                parts.append((each.message, own))
+    return parts
+
+
+async def _room(tx: Tx, message: UUID, seen: str) -> int:
+    """How many more rows a message may lease whose canary is still out."""
+    in_flight = select(func.count()).where(Delivery.lease_until.is_not(None), Delivery.message_id == message)
+    return room(seen, await tx.scalar(in_flight) or 0)
+
+
+def _turned(items: Sequence[T], turn: int) -> list[T]:
+    at = turn % len(items) if items else 0
+    return [*items[at:], *items[:at]]

@@ -1,0 +1,95 @@
+"""What every process does beside sending: the sweep, look-ups of what is in doubt, digests, old things forgotten."""
+
+import asyncio
+
+import structlog
+
+from channels.base import CanLookUp, Idempotency, Outcome
+from notifier.broadcast import digest
+from notifier.delivery.content import Contents, Ready
+from notifier.delivery.doubt import InDoubt, claimed_by_others, take_doubtful
+from notifier.delivery.evidence import unclaimed
+from notifier.delivery.send import tried
+from notifier.delivery.settle import resolve
+from notifier.delivery.settled import record
+from notifier.delivery.sweep import Swept, sweep
+from notifier.jobs import Handler
+from notifier.runtime import Service
+from notifier.staff import sessions
+from subscribers.retention import drop_old_sign_ups
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Of one worker."""
+
+    def __init__(self, service: Service, contents: Contents, close: Handler, stopping: asyncio.Event) -> None:
+        self._service, self._contents, self._close, self._stopping = service, contents, close, stopping
+        self._factor = service.settings.time_factor
+
+    async def sweep(self) -> None:
+        """Everything that lapsed, page by page; then doubts whose wait is over, and digests that are due."""
+        more = True
+        while more and not self._stopping.is_set():
+            swept: Swept = await self._service.db.attempt(lambda tx: sweep(tx, factor=self._factor))
+            more = swept.more
+            for message in swept.unclosed:
+                await self._close(str(message))
+            if swept.returned or swept.doubted or swept.held or swept.expired:
+                log.info(
+                    "swept",
+                    returned=swept.returned,
+                    doubted=swept.doubted,
+                    held=swept.held,
+                    expired=swept.expired,
+                )
+        await self.resolve_doubts()
+        await self.gather_digests()
+
+    async def tidy(self) -> None:
+        """Forget what has had its time: sign-ups nobody confirmed, sessions nobody uses."""
+        async with self._service.db.transaction() as tx:
+            await drop_old_sign_ups(tx)
+            await sessions.drop_old(tx)
+
+    async def resolve_doubts(self) -> None:
+        """Ask the providers for what is in doubt; each answer is written by itself."""
+        async with self._service.db.transaction() as tx:
+            doubtful = await take_doubtful(tx, factor=self._factor)
+            starts = [doubt.started for doubt in doubtful]
+            words = await self._contents.load(tx, starts)
+            claimed = {start.id: await claimed_by_others(tx, start) for start in starts}
+        open_ones = [start for start in starts if start.channel in self._service.channels]
+        ready = self._contents.compiled(open_ones, words)
+        for doubt in doubtful:
+            start = doubt.started
+            found = await self._look_up(doubt, ready.get(start.id, ""), claimed[start.id])
+            await self._write(doubt, found)
+
+    async def _write(self, doubt: InDoubt, found: Outcome | None) -> None:
+        start = doubt.started
+        channel = self._service.channels.get(start.channel)
+        kind = channel.capabilities.idempotency if channel else Idempotency.NONE
+        async with self._service.db.transaction() as tx:
+            found = await unclaimed(tx, found, delivery=start.id, contact_point=start.contact_point_id)
+            await record(tx, [resolve(found, tried(start, kind), now=tx.now, factor=self._factor)])
+            tx.on_commit("wake", lane=start.lane.name.lower())
+
+    async def _look_up(self, doubt: InDoubt, ready: Ready | str, claimed: object) -> Outcome | None:
+        channel = self._service.channels.get(doubt.started.channel)
+        if not isinstance(channel, CanLookUp) or isinstance(ready, str):
+            return None
+        try:
+            message = self._contents.outgoing(doubt.started, ready)
+            return await channel.look_up(message, since=doubt.since, claimed=claimed)
+        except Exception as error:
+            log.warning("look_up_failed", channel=doubt.started.channel, error=type(error).__name__)
+            return None
+
+    async def gather_digests(self) -> None:
+        """A page of people in each transaction, until nothing more is due."""
+        done = False
+        while not done and not self._stopping.is_set():
+            step = await self._service.db.attempt(lambda tx: digest.plan_page(tx, self._service.settings))
+            done = step.done

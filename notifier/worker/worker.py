@@ -1,0 +1,125 @@
+"""One process's share of the work: its pipelines and what stands around them."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from notifier.db import is_away
+from notifier.delivery.claim import release
+from notifier.delivery.content import Contents
+from notifier.delivery.sweep import forget_leases
+from notifier.jobs import Handler, Jobs
+from notifier.models import Lane
+from notifier.runtime import Service
+from notifier.worker.doorbell import Doorbell
+from notifier.worker.heartbeat import BEAT_SECONDS, LEAST_BEAT_SECONDS, Heartbeat
+from notifier.worker.loops import every
+from notifier.worker.pipeline import Pipeline
+from notifier.worker.seams import Seams
+from notifier.worker.upkeep import Upkeep
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS, LEAST_SWEEP_SECONDS = 10.0, 0.2
+LOOK_SECONDS = {Lane.URGENT: 0.5, Lane.TRANSACTIONAL: 0.5, Lane.WARD: 4.0, Lane.BULLETIN: 4.0}
+TIDY_SECONDS = 3600.0
+ALL_LANES = tuple(Lane)
+
+
+class Worker:
+    """`run` serves until `stop`; then what is started is finished, and what is leased given back.
+
+    seams: who takes part in the pipeline (pacing, breaker, spending, canary).
+    """
+
+    def __init__(
+        self, service: Service, jobs: Jobs, lanes: Sequence[Lane] = ALL_LANES, *, seams: Seams | None = None
+    ) -> None:
+        self.service, self.lanes, self.seams = service, lanes, seams or Seams()
+        self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._factor = service.settings.time_factor
+        self._contents = Contents(service.settings, service.channels, service.db.keys)
+        self._stopping = asyncio.Event()
+        self._pipelines = {lane: self._pipeline(lane) for lane in lanes}
+        self._doorbell = Doorbell(service, jobs, self._pipelines, self._stopping)
+        self._upkeep = Upkeep(service, self._contents, self._doorbell.close, self._stopping)
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What each job of the doorbell does."""
+        return self._doorbell.handlers
+
+    async def run(self) -> None:
+        """Serve until `stop` is called."""
+        if self.service.db.is_sqlite:  # the only sender there: whatever an earlier one held, it has lost
+            async with self.service.db.transaction() as tx:
+                await forget_leases(tx)
+        async with self.service.db.apart() as aside, asyncio.TaskGroup() as tasks:
+            heart = Heartbeat(aside, self.owner, list(self._pipelines.values()), factor=self._factor)
+            beating = tasks.create_task(
+                every(
+                    BEAT_SECONDS, heart.beat, asyncio.Event(), factor=self._factor, least=LEAST_BEAT_SECONDS
+                )
+            )
+            ringing = tasks.create_task(self._doorbell.serve())
+            serving = [tasks.create_task(pipeline.run()) for pipeline in self._pipelines.values()]
+            serving += [tasks.create_task(self._look(lane)) for lane in self.lanes]
+            serving.append(tasks.create_task(self._sweep()))
+            serving.append(tasks.create_task(self._tidy()))
+            await asyncio.wait(serving)
+            ringing.cancel()
+            beating.cancel()
+            await self._leave(heart)
+
+    def stop(self) -> None:
+        """Take no more; finish what is started. Safe to call twice."""
+        self._stopping.set()
+        for pipeline in self._pipelines.values():
+            pipeline.stop()
+
+    async def drain(self) -> None:
+        """Serve every lane until nothing is due: for tests and commands that wait."""
+        for lane in self.lanes:
+            await self._pipeline(lane).run(until_idle=True)
+
+    async def sweep(self) -> None:
+        """One sweep now, with what follows it: for tests and commands that wait."""
+        await self._upkeep.sweep()
+
+    async def gather_digests(self) -> None:
+        """Plan the digests that are due now: for tests and commands that wait."""
+        await self._upkeep.gather_digests()
+
+    def _pipeline(self, lane: Lane) -> Pipeline:
+        return Pipeline(self.service, lane, self.owner, contents=self._contents, seams=self.seams)
+
+    async def _leave(self, heart: Heartbeat) -> None:
+        """Give back what is leased. While the database is away that is left to the sweep of others."""
+        try:
+            async with self.service.db.transaction() as tx:
+                await release(tx, self.owner)
+                await heart.leave(tx)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            log.warning("left_in_silence", error=type(error).__name__)
+
+    async def _look(self, lane: Lane) -> None:
+        async def look() -> None:
+            await self._doorbell.look([lane])
+
+        await every(LOOK_SECONDS[lane], look, self._stopping, factor=1.0, least=LOOK_SECONDS[lane])
+
+    async def _sweep(self) -> None:
+        await every(
+            SWEEP_SECONDS, self._upkeep.sweep, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS
+        )
+
+    async def _tidy(self) -> None:
+        await every(
+            TIDY_SECONDS, self._upkeep.tidy, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS
+        )
