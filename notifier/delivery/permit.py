@@ -7,7 +7,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import NamedTuple, assert_never
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -43,8 +43,7 @@ WENT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(NamedTuple):
     """A row at the mark: what is known of it, and whose it is. subscriber: of a person's address."""
 
     facts: Facts
@@ -68,6 +67,9 @@ class Permit:
         return self.state is DeliveryState.STARTED
 
 
+START = Permit(state=DeliveryState.STARTED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Sent:
     message: UUID | None
@@ -83,7 +85,9 @@ async def judge(tx: Tx, cases: Mapping[int, Case], rules: Rules) -> dict[int, Pe
     """
     limited = {case.subscriber for case in cases.values() if is_limited(case.facts, rules)}
     people = sorted(subscriber for subscriber in limited if subscriber)
-    sent = await _sent_to(tx, people) if people else {}
+    if not people:
+        return {id_: permit_of(decide(case.facts, rules)) for id_, case in cases.items()}
+    sent = await _sent_to(tx, people)
     midnight = first_of_day(tx.now.astimezone(rules.zone).date(), rules.zone)
     permits = {}
     for id_, case in cases.items():
@@ -102,7 +106,7 @@ def permit_of(decision: Decision) -> Permit:
     verdict, why = decision.verdict, decision.sentence
     match verdict:
         case Verdict.START:
-            return Permit(state=DeliveryState.STARTED)
+            return START
         case Verdict.WAIT:
             return Permit(state=DeliveryState.PENDING, reason=why)
         case Verdict.LATER:

@@ -66,7 +66,10 @@ class Got:
     texts: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+NOTHING = Got()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """What is known of a leased row at the mark.
 
@@ -93,7 +96,7 @@ class Facts:
     overrides: bool = False
     quiet: Hours | None = None
     weekly_limit: int | None = None
-    got: Got = field(default_factory=Got)
+    got: Got = NOTHING
 
     @property
     def last_moment(self) -> datetime:
@@ -152,10 +155,9 @@ def is_timed(facts: Facts) -> bool:
 
 def is_limited(facts: Facts, rules: Rules) -> bool:
     """Must be known what the person got before? Only messages to persons are counted."""
-    if not is_timed(facts) or facts.notice_kind is not None or not facts.is_person:
+    if not (_weekly_limit(facts, rules) or (rules.texts_a_day and facts.medium == TEXT)):
         return False
-    texts = rules.texts_a_day and facts.medium == TEXT
-    return bool(texts or _weekly_limit(facts, rules))
+    return is_timed(facts) and facts.notice_kind is None and facts.is_person
 
 
 def _weekly_limit(facts: Facts, rules: Rules) -> int:
@@ -168,9 +170,9 @@ def _quiet_hours(facts: Facts, rules: Rules) -> Sequence[Hours]:
 
 
 def _by_quiet_hours(facts: Facts, rules: Rules) -> Decision | None:
-    hours = _quiet_hours(facts, rules)
-    if not hours:
+    if facts.quiet is None and facts.medium not in rules.quiet:
         return None
+    hours = _quiet_hours(facts, rules)
     end = end_of_quiet(hours, facts.now, rules.zone)
     if end is None:
         return None
