@@ -74,7 +74,7 @@ async def page(request: web.Request, reader: Reader) -> web.Response:
         can_pause=may_stop and found.state in recall.CAN_PAUSE,
         can_resume=may_stop and found.state is MessageState.PAUSED,
         can_cancel=may_stop and found.state in recall.CAN_CANCEL,
-        can_correct=reader.may(Act.DRAFT, written.team_id) and bool(found.audience),
+        can_correct=reader.may(Act.DRAFT, written.team_id) and _has_arrived(found),
         is_correctable=found.state in correct.ENDED,
         page_limit=stuck.PAGE,
         form_key=secrets.token_urlsafe(16),
@@ -198,6 +198,11 @@ async def _trouble(tx: Tx, found: Progress) -> Trouble:
         repeats=repeats,
         tokens={id_: tokens.delivery_token(tx.keys, id_) for id_ in named},
     )
+
+
+def _has_arrived(found: Progress) -> bool:
+    """May anybody have it, so that there is somebody to correct it to?"""
+    return bool(found.possible_repeats) or any(found.counts.get(state) for state in correct.GOT)
 
 
 def _is_moving(found: Progress) -> bool:
