@@ -132,11 +132,12 @@ async def criteria_of(tx: Tx, kind: Kind, stored: Mapping[str, Any]) -> Criteria
     A sample that is not drawn yet (of a draft) is drawn as of now, so that it can be counted.
     """
     without, near = stored.get("without", {}), stored.get("near")
-    areas = await areas_of(tx, stored)
+    whole = bool(stored.get("everywhere"))
+    areas = () if whole else await areas_of(tx, stored)
     left_out = await _inside(tx, without.get("areas", ()))
     criteria = Criteria(
         areas=areas,
-        is_everywhere=not left_out and await is_everywhere(tx, areas),
+        is_everywhere=whole or (not left_out and await is_everywhere(tx, areas)),
         topics=tuple(stored["topics"]),
         media=tuple(stored["media"]),
         wanted_by=wanted_by(kind),
@@ -153,10 +154,14 @@ async def criteria_of(tx: Tx, kind: Kind, stored: Mapping[str, Any]) -> Criteria
 
 
 def frozen(stored: Mapping[str, Any], criteria: Criteria) -> dict[str, Any]:
-    """The stored criteria with the sample's marks in them: from then on the same people, whoever joins or leaves."""
-    if criteria.sample is None:
-        return dict(stored)
-    return {**stored, "sample": {**stored["sample"], "marks": dict(criteria.sample.marks or {})}}
+    """The stored criteria with what is settled at approval: a sample's marks, and whether it is for everywhere.
+
+    So each page of the plan asks for the same people, whoever joins or leaves, and need not spread out a force.
+    """
+    kept = {**stored, "everywhere": True} if criteria.is_everywhere else dict(stored)
+    if criteria.sample is not None:
+        kept["sample"] = {**stored["sample"], "marks": dict(criteria.sample.marks or {})}
+    return kept
 
 
 # --- Checking -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 
 from notifier.broadcast import approve, correct, doubles, draft, overview, recall, report
+from notifier.broadcast.narrow import Draw, Narrow, Near
 from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.db import Tx
 from notifier.errors import NotFound
@@ -49,6 +50,12 @@ def messages_command() -> None:
     help="Default: all set up.",
 )
 @click.option("--topic", "topics", multiple=True)
+@click.option("--language", "languages", multiple=True, help="Only those who read it; several times.")
+@click.option("--postcode", "postcodes", multiple=True, help="Only those who live there; several times.")
+@click.option("--near", metavar="POSTCODE:METRES", help="Only those who live so near.")
+@click.option("--sample", type=int, metavar="N", help="So many by chance, each area in proportion.")
+@click.option("--seed", type=int, help="Draw the same sample again.")
+@click.option("--exclude-area", "without_areas", multiple=True, help="Nobody who follows it; several times.")
 @click.option("--at", "send_at", type=LOCAL, help="Local time at which it goes out. Default: now.")
 @click.option("--reply-by", type=LOCAL, help="Local time, for a consultation.")
 @click.option("--expires-at", type=LOCAL, help="Local time after which it is of no use.")
@@ -121,6 +128,7 @@ async def _send(written: Mapping[str, Any], *, wait: bool, as_json: bool) -> Non
             reply_by=reply_by.replace(tzinfo=zone) if reply_by else None,
             expires_at=expires_at.replace(tzinfo=zone) if expires_at else None,
             override_reason=written["override_reason"],
+            narrow=_narrow(written),
         )
         async with service.db.transaction(point="C0") as tx:
             team = await teams.find(tx, written["team"])
@@ -176,6 +184,21 @@ def _id(message: str) -> UUID:
         return UUID(message)
     except ValueError:
         fail(f"{message} is not a message's id", code=2)
+
+
+def _narrow(written: Mapping[str, Any]) -> Narrow:
+    postcode, _, metres = (written["near"] or "").rpartition(":")
+    if written["near"] and not (postcode and metres.isdecimal()):
+        raise click.BadParameter("write it as POSTCODE:METRES, for example SW1A 1AA:500", param_hint="--near")
+    if written["seed"] is not None and written["sample"] is None:
+        raise click.BadParameter("is for --sample", param_hint="--seed")
+    return Narrow(
+        languages=written["languages"],
+        postcodes=written["postcodes"],
+        near=Near(postcode=postcode, metres=int(metres)) if written["near"] else None,
+        sample=Draw(size=written["sample"], seed=written["seed"]) if written["sample"] is not None else None,
+        without_areas=written["without_areas"],
+    )
 
 
 async def _watch(service: Service, message: UUID, *, quiet: bool) -> None:

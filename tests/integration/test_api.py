@@ -307,3 +307,18 @@ def references(value: Any) -> list[str]:
         own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
         return own + [found for member in value.values() for found in references(member)]
     return [found for item in value for found in references(item)] if isinstance(value, list) else []
+
+
+async def test_an_audience_is_narrowed_and_its_faults_are_said_by_field(desk: Desk, client: Client) -> None:
+    headers = await token(desk)
+    narrow = {"sample": {"size": 1, "seed": 3}, "languages": ["en"], "exclude": {"areas": [ward(1)]}}
+    made = await drafted(client, headers, narrow=narrow)
+    status, answer = await call(client, "POST", f"/messages/{made}/approve", headers)
+    assert status == 200, answer
+    async with desk.db.transaction(read_only=True) as tx:
+        stored = await tx.scalar(select(Message.criteria).where(Message.id == UUID(made)))
+    assert stored["sample"]["seed"] == 3
+    assert list(stored["sample"]["marks"]) == [ward(0)]
+    wrong = {"near": {"metres": 0, "postcode": "SE5 9AA"}, "exclude": {"topics": ["no-such"]}}
+    status, answer = await call(client, "POST", "/messages", headers, {**DRAFT, "narrow": wrong})
+    assert (status, [each["pointer"] for each in answer["errors"]]) == (422, ["/narrow/near"])

@@ -79,3 +79,18 @@ async def test_explain_takes_a_person_and_a_message(call: Call, world: World) ->
     ]
     assert call("explain", "nobody", message).exit_code == 2
     assert call("explain", message, message).exit_code == 1
+
+
+async def test_an_audience_is_narrowed_on_the_command_line(call: Call, db: Database) -> None:
+    done = send(call, "--sample", "1", "--seed", "4", "--language", "en", "--exclude-area", ward(1))
+    assert done.exit_code == 0, done.output
+    async with db.transaction(read_only=True) as tx:
+        stored = (await tx.execute(select(Message.criteria))).scalar_one()
+    assert stored["sample"] | {"marks": None} == {"size": 1, "seed": 4, "marks": None}
+    assert (stored["languages"], stored["without"]) == (["en"], {"areas": [ward(1)]})
+
+
+def test_what_is_no_distance_is_said(call: Call) -> None:
+    done = send(call, "--near", "SE5 9AA")
+    assert done.exit_code == 2
+    assert "POSTCODE:METRES" in done.output

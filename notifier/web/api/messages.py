@@ -20,6 +20,7 @@ from notifier.staff import audit
 from notifier.staff.api_tokens import Scope
 from notifier.staff.roles import Act
 from notifier.web.api import cursor
+from notifier.web.api.narrowing import FIELDS, NarrowBody, narrow_of
 from notifier.web.api.operation import Answer, Call, Nothing, Operation
 from notifier.web.api.strict import Body
 from templates.languages import ENGLISH, NAMES
@@ -58,6 +59,7 @@ class NewMessage(Body):
     reply_by: AwareDatetime | None = None
     consultation_id: UUID | None = None
     override_reason: Annotated[str, Field(max_length=REASON_LIMIT)] = ""
+    narrow: NarrowBody | None = None
 
     @field_validator("areas", "media", "topics")
     @classmethod
@@ -288,6 +290,7 @@ def _draft(wanted: NewMessage) -> Draft:
         reply_by=wanted.reply_by,
         consultation_id=wanted.consultation_id,
         override_reason=wanted.override_reason,
+        narrow=narrow_of(wanted.narrow),
     )
 
 
@@ -305,7 +308,9 @@ async def _require_consultation(tx: Tx, call: Call[Nothing, NewMessage]) -> None
 
 
 def _field(name: str) -> str:
-    """`title_cy` of a draft → `translations.cy.title` of the body."""
+    """`title_cy` of a draft → `translations.cy.title` of the body, `near` → `narrow.near`."""
+    if name in FIELDS:
+        return f"narrow.{FIELDS[name]}"
     part, _, language = name.partition("_")
     return f"translations.{language}.{part}" if part in ("title", "body") and language else name
 
