@@ -200,7 +200,15 @@ class Subscriber(Base):
     quiet_from: Mapped[int | None] = mapped_column(SmallInteger)
     quiet_until: Mapped[int | None] = mapped_column(SmallInteger)
     weekly_limit: Mapped[int | None] = mapped_column(SmallInteger)
-    __table_args__ = (Index("ix_subscribers_cell", "cell_east", "cell_north"),)
+    __table_args__ = (
+        Index("ix_subscribers_cell", "cell_east", "cell_north"),
+        # For audiences that walk people in order: by wide distances, and for the language of each delivery.
+        Index(
+            "ix_subscribers_place",
+            "id",
+            postgresql_include=["cell_east", "cell_north", "language"],
+        ),
+    )
 
 
 class ContactPointState(StrEnum):

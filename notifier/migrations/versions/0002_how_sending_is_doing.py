@@ -137,6 +137,9 @@ def upgrade() -> None:
     )
     make_index("ix_subscribers_cell", "subscribers", ["cell_east", "cell_north"])
     make_index("ix_subscribers_postcode_hash", "subscribers", ["postcode_hash"])
+    make_index(
+        "ix_subscribers_place", "subscribers", ["id"], include=["cell_east", "cell_north", "language"]
+    )
     op.drop_index("ix_contact_points_subscriber_id", "contact_points")
     make_index(
         "ix_contact_points_reach",
@@ -167,6 +170,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_contact_points_reach", "contact_points")
     make_index("ix_contact_points_subscriber_id", "contact_points", ["subscriber_id"])
+    op.drop_index("ix_subscribers_place", "subscribers")
     op.drop_index("ix_subscribers_postcode_hash", "subscribers")
     op.drop_index("ix_subscribers_cell", "subscribers")
     for name in (
