@@ -87,13 +87,6 @@ class Pacer:
         )
         await self._through(lambda counters: counters.slow(bucket, usual, wait, factor=self.factor))
 
-    def crowded(self) -> frozenset[str]:
-        """Channels of which enough bulk rows know their turn: claim no more of them now."""
-        soon = self.clock() + SOON_SECONDS
-        return frozenset(
-            name for name, until in self._queued_until.items() if until > soon and "/" not in name
-        )
-
     async def ask_whether_lost(self) -> bool:
         """Do the shared counters answer? Asked now and then, for nobody sends at night."""
         await self._through(lambda counters: counters.take([], {}))

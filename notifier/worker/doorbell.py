@@ -37,16 +37,28 @@ class Doorbell:
     """The jobs of one worker, for the lanes it serves."""
 
     def __init__(
-        self, service: Service, jobs: Jobs, pipelines: Mapping[Lane, Pipeline], stopping: asyncio.Event
+        self,
+        service: Service,
+        jobs: Jobs,
+        pipelines: Mapping[Lane, Pipeline],
+        stopping: asyncio.Event,
+        *,
+        alarm: Handler,
     ) -> None:
-        self._service, self._jobs = service, jobs
+        self._service, self._jobs, self._alarm = service, jobs, alarm
         self._pipelines, self._stopping = pipelines, stopping
         self._planning: set[str] = set()
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """What each job does."""
-        return {"wake": self.wake, "plan": self.plan, "close": self.close, "route": self.route}
+        return {
+            "wake": self.wake,
+            "plan": self.plan,
+            "close": self.close,
+            "route": self.route,
+            "alarm": self._alarm,
+        }
 
     @property
     def guarded(self) -> Mapping[str, Handler]:

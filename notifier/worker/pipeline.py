@@ -154,7 +154,7 @@ class Pipeline:
             self._owner,
             factor=self._factor,
             turn=self._turn,
-            without=self._seams.without(),
+            without=self._seams.without(self.lane),
         )
         strange = [Later(row.id, NOT_HERE_SECONDS, NOT_HERE) for row in rows if row.channel not in self._rows]
         await self._put_back(tx, strange)

@@ -15,6 +15,7 @@ from notifier.delivery.claim import Claimed
 from notifier.delivery.content import Ready
 from notifier.delivery.mark import Started
 from notifier.delivery.settle import Change
+from notifier.models import Lane
 
 
 class Held(NamedTuple):
@@ -51,8 +52,8 @@ class Done(NamedTuple):
 class Seams:
     """Every hook, doing nothing."""
 
-    def without(self) -> Collection[str]:
-        """Channels for which nothing is to be claimed just now."""
+    def without(self, lane: Lane) -> Collection[str]:
+        """Channels for which nothing is to be claimed in a lane just now."""
         return ()
 
     async def pace(self, rows: Sequence[Held]) -> Collection[Later]:

@@ -16,11 +16,14 @@ from notifier.jobs import Handler, Jobs
 from notifier.models import Lane
 from notifier.runtime import Service
 from notifier.worker.doorbell import Doorbell
+from notifier.worker.governor import Governor
 from notifier.worker.heartbeat import BEAT_SECONDS, LEAST_BEAT_SECONDS, Heartbeat
 from notifier.worker.loops import every
 from notifier.worker.pipeline import Pipeline
-from notifier.worker.seams import Seams
 from notifier.worker.upkeep import Upkeep
+from notifier.worker.watch import LEAST_LOOK_SECONDS as LEAST_WATCH_SECONDS
+from notifier.worker.watch import LOOK_SECONDS as WATCH_SECONDS
+from notifier.worker.watch import Watch
 
 log = structlog.get_logger()
 
@@ -31,21 +34,17 @@ ALL_LANES = tuple(Lane)
 
 
 class Worker:
-    """`run` serves until `stop`; then what is started is finished, and what is leased given back.
+    """`run` serves until `stop`; then what is started is finished, and what is leased given back."""
 
-    seams: who takes part in the pipeline (pacing, breaker, spending, canary).
-    """
-
-    def __init__(
-        self, service: Service, jobs: Jobs, lanes: Sequence[Lane] = ALL_LANES, *, seams: Seams | None = None
-    ) -> None:
-        self.service, self.lanes, self.seams = service, lanes, seams or Seams()
+    def __init__(self, service: Service, jobs: Jobs, lanes: Sequence[Lane] = ALL_LANES) -> None:
+        self.service, self.lanes, self.governor = service, lanes, Governor(service)
         self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._factor = service.settings.time_factor
         self._contents = Contents(service.settings, service.channels, service.db.keys)
         self._stopping = asyncio.Event()
         self._pipelines = {lane: self._pipeline(lane) for lane in lanes}
-        self._doorbell = Doorbell(service, jobs, self._pipelines, self._stopping)
+        self._watch = Watch(service, self.governor)
+        self._doorbell = Doorbell(service, jobs, self._pipelines, self._stopping, alarm=self._watch.tell)
         self._upkeep = Upkeep(service, self._contents, self._doorbell.close, self._stopping)
 
     @property
@@ -70,10 +69,12 @@ class Worker:
             serving += [tasks.create_task(self._look(lane)) for lane in self.lanes]
             serving.append(tasks.create_task(self._sweep()))
             serving.append(tasks.create_task(self._tidy()))
+            serving.append(tasks.create_task(self._watch_over()))
             await asyncio.wait(serving)
             ringing.cancel()
             beating.cancel()
             await self._leave(heart)
+        await self._watch.close()
 
     def stop(self) -> None:
         """Take no more; finish what is started. Safe to call twice."""
@@ -95,7 +96,7 @@ class Worker:
         await self._upkeep.gather_digests()
 
     def _pipeline(self, lane: Lane) -> Pipeline:
-        return Pipeline(self.service, lane, self.owner, contents=self._contents, seams=self.seams)
+        return Pipeline(self.service, lane, self.owner, contents=self._contents, seams=self.governor)
 
     async def _leave(self, heart: Heartbeat) -> None:
         """Give back what is leased. While the database is away that is left to the sweep of others."""
@@ -119,7 +120,13 @@ class Worker:
             SWEEP_SECONDS, self._upkeep.sweep, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS
         )
 
+    async def _watch_over(self) -> None:
+        look = self._watch.look
+        await every(WATCH_SECONDS, look, self._stopping, factor=self._factor, least=LEAST_WATCH_SECONDS)
+
     async def _tidy(self) -> None:
-        await every(
-            TIDY_SECONDS, self._upkeep.tidy, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS
-        )
+        async def tidy() -> None:
+            await self._upkeep.tidy()
+            await self._watch.tidy()
+
+        await every(TIDY_SECONDS, tidy, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS)

@@ -1,0 +1,142 @@
+"""What stands between a claimed row and its provider: rates, breakers, limits on spending. One for a worker.
+
+`pace` and `heed` ask the shared counters and touch no row; `admit` and `settled` stand in the transactions that mark
+and settle. The rules are in `notifier.delivery`: `pacing`, `gate` and `breaker`, `spend`, `refusals`.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+
+from channels.base import Accepted, Medium, Throttled, Unknown
+from notifier.db import Tx
+from notifier.delivery import spend
+from notifier.delivery.claim import Claimed
+from notifier.delivery.gate import Candidate, Gate, Result, domain_of
+from notifier.delivery.mark import Started
+from notifier.delivery.pacing import SOON_SECONDS, Pacer, Want, read_rates
+from notifier.delivery.refusals import Refusals
+from notifier.delivery.spend import Cost
+from notifier.models import Lane
+from notifier.runtime import Service
+from notifier.worker.seams import Done, Held, Later, Seams, Waiting
+
+BULK = (Lane.WARD, Lane.BULLETIN)
+MIXED_SECONDS = 0.1  # rows of another channel in the same batch would wait too
+GATHER_SECONDS = 0.2
+LONGEST_REST_SECONDS = 5.0
+PACED = "waits its turn: the provider takes only so many a second"
+
+
+class Governor(Seams):
+    """Whether a row may go now, and what its outcome teaches."""
+
+    def __init__(self, service: Service) -> None:
+        settings, keys = service.settings, service.db.keys
+        self._zone, self._caps = settings.zone, spend.read_caps(settings.spend_a_day)
+        self._gate = Gate(keys=keys, factor=settings.time_factor)
+        self._refusals = Refusals()
+        self._resting: dict[tuple[Lane, str], float] = {}
+        self._costs: dict[int, Cost] = {}  # of the paid rows that are under way
+        self.pacer = Pacer(
+            rates=read_rates(settings.rates),
+            shared=service.counters if settings.redis_url else None,
+            hide=lambda value: keys.address_hash("counter", value).hex()[:32],
+            factor=settings.time_factor,
+        )
+
+    def without(self, lane: Lane) -> Collection[str]:
+        """Channels of which a whole batch had to wait just now: another would only be put back as well."""
+        now = time.monotonic()
+        self._resting = {place: until for place, until in self._resting.items() if until > now}
+        return {channel for of, channel in self._resting if of is lane}
+
+    async def pace(self, rows: Sequence[Held]) -> Collection[Later]:
+        """Takes each row's turn. Bulk waits a moment for its own; what goes at once in other lanes is not held up."""
+        wants = {held.row.id: _want(held) for held in rows}
+        later: dict[int, float] = {}
+        left, until = list(wants), time.monotonic() + _patience(rows)
+        while left:
+            waits = dict(zip(left, await self.pacer.take([wants[id_] for id_ in left]), strict=True))
+            now = time.monotonic()
+            left = [id_ for id_, wait in waits.items() if wait and now + wait <= until]
+            later |= {id_: wait for id_, wait in waits.items() if wait and id_ not in left}
+            if left and rows[0].row.lane not in BULK and len(left) < len(rows):
+                later |= {id_: waits[id_] for id_ in left}
+                left = []
+            if left:
+                await asyncio.sleep(max(min(waits[id_] for id_ in left), GATHER_SECONDS / 2))
+        self._rest(rows, later)
+        return [Later(id_, wait, PACED) for id_, wait in later.items()]
+
+    async def admit(self, tx: Tx, rows: Sequence[Held]) -> Collection[Waiting]:
+        """Who may not start: behind an open breaker, or beyond the day's limit. The cost of the rest is counted."""
+        admitted = await self._gate.admit(
+            tx,
+            [Candidate(id=row.id, channel=row.channel, domain=_domain(row)) for row, _ in rows],
+        )
+        costs = [_cost(held) for held in rows if held.row.id in admitted.go and held.ready.pence > 0]
+        charged = await spend.charge(tx, costs, self._caps, self._zone)
+        self._costs |= {cost.id: cost for cost in costs if cost.id not in charged.over}
+        shut = [Waiting(back.id, back.due_at, back.reason) for back in admitted.back]
+        return shut + [Waiting(id_, charged.until, why) for id_, why in charged.over.items()]
+
+    async def settled(self, tx: Tx, done: Sequence[Done], moved: Collection[int]) -> None:
+        """Counts outcomes for the breakers, gives back what was not spent, notices words that are refused."""
+        ended = [(each.started, each.outcome) for each in done if each.outcome is not None]
+        await self._gate.learn(
+            tx,
+            [Result(channel=row.channel, domain=_domain(row), outcome=outcome) for row, outcome in ended],
+        )
+        unspent = [
+            self._costs[each.started.id]
+            for each in done
+            if each.started.id in self._costs and not isinstance(each.outcome, Accepted | Unknown)
+        ]
+        await spend.refund(tx, unspent, self._zone)
+        await self._refusals.observe(tx, [(row.message_id, outcome) for row, outcome in ended])
+
+    async def heed(self, done: Sequence[Done]) -> None:
+        """Slows down where a provider asks for it."""
+        for each in done:
+            self._costs.pop(each.started.id, None)
+            if isinstance(each.outcome, Throttled):
+                row = each.started
+                bulk = row.lane in BULK
+                await self.pacer.heed(Want(channel=row.channel, domain=_domain(row), bulk=bulk), each.outcome)
+
+    def _rest(self, rows: Sequence[Held], later: dict[int, float]) -> None:
+        """A channel of which no row could go is left alone until the first of them can."""
+        lane = rows[0].row.lane
+        for channel in {held.row.channel for held in rows}:
+            waits = [later.get(held.row.id, 0.0) for held in rows if held.row.channel == channel]
+            if min(waits) > 0:
+                self._resting[lane, channel] = time.monotonic() + min([*waits, LONGEST_REST_SECONDS])
+
+
+def _patience(rows: Sequence[Held]) -> float:
+    """How long a batch may wait in place."""
+    return SOON_SECONDS if len({held.row.channel for held in rows}) == 1 else MIXED_SECONDS
+
+
+def _domain(row: Claimed | Started) -> str:
+    return domain_of(row.address) if row.medium == Medium.EMAIL else ""
+
+
+def _want(held: Held) -> Want:
+    row, ready = held
+    return Want(
+        channel=row.channel,
+        parts=ready.parts,
+        sender=ready.words.sender_number if row.medium == Medium.SMS else "",
+        domain=_domain(row),
+        bulk=row.lane in BULK,
+    )
+
+
+def _cost(held: Held) -> Cost:
+    row, ready = held
+    team = str(row.team_id or "")
+    return Cost(
+        id=row.id, channel=row.channel, team=team, lane=row.lane, parts=ready.parts, pence=ready.pence
+    )
