@@ -245,7 +245,13 @@ async def _items(tx: Tx, messages: Collection[UUID], settings: Settings) -> dict
     for row in rows:
         areas = row.criteria.get("areas")
         url = f"{settings.public_url}/areas/{areas[0]}" if areas else settings.public_url
-        words = {"title": row.title, "body": row.body, "team_name": row.team, "url": url}
+        words = {
+            "message": str(row.message_id),
+            "title": row.title,
+            "body": row.body,
+            "team_name": row.team,
+            "url": url,
+        }
         found[row.message_id, row.language] = _Item(text=json.dumps(words), useless_at=row.expires_at)
     return found
 
@@ -263,7 +269,7 @@ async def _expire(tx: Tx, deliveries: Sequence[int]) -> None:
         .where(Delivery.id.in_(deliveries), IS_PENDING)
         .values(state=DeliveryState.EXPIRED, reason=TOO_LATE)
     )
-    await note_events(tx, deliveries, DeliveryState.EXPIRED, TOO_LATE)
+    await note_events(tx, deliveries, DeliveryState.EXPIRED, TOO_LATE, state=DeliveryState.EXPIRED)
 
 
 async def _plan(tx: Tx, digests: Sequence[_Digest]) -> int:

@@ -28,7 +28,17 @@ from notifier.delivery.tokens import (
     reply_address,
     unsubscribe_url,
 )
-from notifier.models import Lane, Message, MessageText, Notice, NoticeKind, Team, TeamContactPoint, TeamUse
+from notifier.models import (
+    Delivery,
+    Lane,
+    Message,
+    MessageText,
+    Notice,
+    NoticeKind,
+    Team,
+    TeamContactPoint,
+    TeamUse,
+)
 from subscribers.contact_points import ADDRESS
 from subscribers.models import Area, ContactPoint
 from subscribers.signing import Keys
@@ -252,6 +262,8 @@ async def _words_of_notice(tx: Tx, notice: UUID | None, settings: Settings) -> W
         )
     ).one()
     given = json.loads(tx.keys.open_text(VARIABLES, row.id, row.variables_sealed))
+    if row.kind == NoticeKind.DIGEST:
+        given["items"] = await _still_within(tx, row.id, given["items"])
     frame = {"service_name": settings.service_name, "force_name": settings.force_name}
     if row.team:
         frame["team_name"] = row.team
@@ -262,6 +274,13 @@ async def _words_of_notice(tx: Tx, notice: UUID | None, settings: Settings) -> W
         sender_number=given.get("from_number") or await team_number(tx, row.team_id, settings),
         notice_kind=NoticeKind(row.kind),
     )
+
+
+async def _still_within(tx: Tx, digest: UUID, items: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """The items of a digest whose messages were not taken out of it since it was planned."""
+    rows = await tx.execute(select(Delivery.message_id).where(Delivery.digest_notice_id == digest))
+    within = {str(message) for message in rows.scalars()}
+    return [item for item in items if item["message"] in within]
 
 
 def _headers(words: Words, values: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from sqlalchemy import Row, func, select, true
 from notifier.db import Tx
 from notifier.delivery.facts import standing_holds
 from notifier.delivery.permit import DIGEST, LATER
+from notifier.delivery.record import IN_DIGEST
 from notifier.delivery.why import Known, Why, masked, why
 from notifier.models import (
     Attempt,
@@ -155,7 +156,11 @@ async def _known(tx: Tx, row: Row[Any], history: _History, zone: ZoneInfo) -> Kn
         sent_at=last.started_at if last else digest_sent,
         said_at=next((each.at for each in reversed(history.receipts) if each.progress == row.state), None),
         fault=" ".join(part for part in (last.reason, last.code) if part) if last and failed else "",
-        waited=[event.detail for event in history.events if event.kind in (LATER, DIGEST)],
+        waited=[
+            event.detail
+            for event in history.events
+            if event.kind in (LATER, DIGEST) and event.detail != IN_DIGEST
+        ],
         held=await _held(tx, row),
         shut=(shut.reason or "trouble with its provider") if shut else "",
         shut_until=shut.probe_at if shut else None,

@@ -62,6 +62,7 @@ def facts_of(of: str) -> Select[*tuple[Any, ...]]:
             Delivery.lane,
             Delivery.expires_at,
             Delivery.message_id,
+            Delivery.notice_id,
             ContactPoint.medium,
             ContactPoint.state.label("contact_state"),
             ContactPoint.stopped_at,
@@ -100,7 +101,12 @@ async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
 
 def case_of(row: Any, now: datetime, held: frozenset[tuple[str, str]]) -> Case:
     """A row of `FACTS` as plain values, and whose it is. Pure."""
-    return Case(facts=_facts(row, now, held), message=row.message_id, subscriber=row.subscriber_id)
+    return Case(
+        facts=_facts(row, now, held),
+        message=row.message_id,
+        subscriber=row.subscriber_id,
+        notice=row.notice_id,
+    )
 
 
 def _facts(row: Any, now: datetime, held: frozenset[tuple[str, str]]) -> Facts:

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 
 from notifier.db import Tx
+from notifier.delivery.closing import cancel_rows
 from notifier.delivery.hours import first_of_day
 from notifier.delivery.policy import (
     BULK,
@@ -27,7 +28,7 @@ from notifier.delivery.policy import (
     is_limited,
 )
 from notifier.delivery.record import follow_digests, note_events
-from notifier.models import Delivery, DeliveryEvent, DeliveryState
+from notifier.models import Delivery, DeliveryEvent, DeliveryState, Message, MessageState, NoticeKind
 from subscribers.models import ContactPoint, Frequency, Subscriber
 
 LATER, DIGEST = "later", "digest"  # kinds of events
@@ -49,11 +50,15 @@ class Case(NamedTuple):
     facts: Facts
     message: UUID | None = None
     subscriber: UUID | None = None
+    notice: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Permit:
-    """The state the row takes, and why. due_at, expires_at: its new ones; digest: the one it joins."""
+    """The state the row takes, and why. due_at, expires_at: its new ones; digest: the one it joins.
+
+    at_once: it is due again without a wait.
+    """
 
     state: DeliveryState
     reason: str = ""
@@ -61,6 +66,7 @@ class Permit:
     due_at: datetime | None = None
     expires_at: datetime | None = None
     digest: Frequency | None = None
+    at_once: bool = False
 
     @property
     def starts(self) -> bool:
@@ -68,6 +74,12 @@ class Permit:
 
 
 START = Permit(state=DeliveryState.STARTED)
+_ANEW = Permit(state=DeliveryState.PENDING, reason="made anew", at_once=True)
+_EMPTY = Permit(
+    state=DeliveryState.CANCELLED,
+    reason="every message in it was stopped",
+    event=DeliveryState.CANCELLED.value,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +90,18 @@ class _Sent:
 
 
 async def judge(tx: Tx, cases: Mapping[int, Case], rules: Rules) -> dict[int, Permit]:
-    """What each row may do, by delivery id.
+    """What each row may do, by delivery id."""
+    permits = await _by_rules(tx, cases, rules)
+    digests = {
+        case.notice: id_
+        for id_, case in cases.items()
+        if case.facts.notice_kind == NoticeKind.DIGEST and case.notice and permits[id_].starts
+    }
+    return permits | await _without_stopped(tx, digests) if digests else permits
+
+
+async def _by_rules(tx: Tx, cases: Mapping[int, Case], rules: Rules) -> dict[int, Permit]:
+    """What the policy says of each row.
 
     Only where a limit applies is it counted what the person got. Their rows are held meanwhile, so that two
     workers cannot each send the last message of a week.
@@ -125,6 +148,31 @@ def permit_of(decision: Decision) -> Permit:
     assert_never(verdict)
 
 
+async def _without_stopped(tx: Tx, digests: Mapping[UUID, int]) -> dict[int, Permit]:
+    """Digests in which a message stands that was stopped since: it is taken out, and they are made anew.
+
+    A paused message's deliveries wait for the next digest. digests: notice → its delivery.
+    """
+    stopped = (MessageState.PAUSED, MessageState.CANCELLED)
+    rows = (
+        await tx.execute(
+            select(Delivery.id, Delivery.digest_notice_id, Message.state)
+            .join(Message, Message.id == Delivery.message_id)
+            .where(Delivery.digest_notice_id.in_(list(digests)), Message.state.in_(stopped))
+        )
+    ).all()
+    if not rows:
+        return {}
+    await tx.execute(
+        update(Delivery).where(Delivery.id.in_([row.id for row in rows])).values(digest_notice_id=None)
+    )
+    await cancel_rows(tx, [row.id for row in rows if row.state == MessageState.CANCELLED])
+    touched = {row.digest_notice_id for row in rows}
+    left = await tx.execute(select(Delivery.digest_notice_id).where(Delivery.digest_notice_id.in_(touched)))
+    full = set(left.scalars())
+    return {digests[notice]: _ANEW if notice in full else _EMPTY for notice in touched}
+
+
 async def turn_away(tx: Tx, permits: Mapping[int, Permit]) -> None:
     """Rows that may not start: waiting ones go back, the others end, with the reason on record.
 
@@ -138,7 +186,8 @@ async def turn_away(tx: Tx, permits: Mapping[int, Permit]) -> None:
         await tx.execute(update(Delivery).where(Delivery.id.in_(ids)).values(**_values(permit, tx.now)))
         if permit.event:
             new = await _not_told(tx, ids, permit.reason) if permit.event == LATER else ids
-            await note_events(tx, new, permit.event, permit.reason)
+            became = permit.state if permit.state.is_terminal else ""
+            await note_events(tx, new, permit.event, permit.reason, state=became)
     await follow_digests(
         tx, [id_ for permit, ids in groups.items() if permit.state.is_terminal for id_ in ids]
     )
@@ -149,7 +198,7 @@ def _values(permit: Permit, now: datetime) -> dict[str, object]:
     if permit.event:
         values["reason"] = permit.reason[:200]
     if permit.state is DeliveryState.PENDING:
-        values["due_at"] = permit.due_at or now + HELD_BACK
+        values["due_at"] = permit.due_at or (now if permit.at_once else now + HELD_BACK)
     if permit.digest:
         values |= {"digest": permit.digest.value, "expires_at": permit.expires_at}
     return values

@@ -129,6 +129,33 @@ async def test_paused_words_wait_for_the_next_run_and_useless_ones_are_left_out(
     assert not any("Meeting at noon" in text for text in texts)
 
 
+async def test_a_message_stopped_after_the_digest_was_planned_does_not_leave_in_it(
+    db: Database, worker: Worker, memory: Memory
+) -> None:
+    world = await waiting(db, 1)
+    wrong = await publish(db, world, wards=(0,), texts={"en": ("Wrong day", "Not on Monday.")})
+    paused = await publish(db, world, wards=(0,), texts={"en": ("Paused", "Not yet.")})
+    assert await digests_until(db, worker, await soon(db)) == 1
+    async with db.transaction() as tx:
+        await recall.cancel(tx, wrong, team=world.teams[0])
+        await recall.pause(tx, paused, team=world.teams[0])
+    await worker.drain()
+    (sent,) = memory.sent
+    assert "Patrols tonight" in sent.words.text
+    assert "Wrong day" not in sent.words.text
+    assert "Paused" not in sent.words.text
+    assert await states(db, wrong) == {"cancelled": 1}
+    assert await states(db, paused) == {"pending": 1}
+    async with db.transaction() as tx:
+        await recall.resume(tx, paused, team=world.teams[0])
+    assert await digests_until(db, worker, await soon(db) + SECOND) == 1
+    async with db.transaction() as tx:
+        await recall.cancel(tx, paused, team=world.teams[0])
+    await worker.drain()
+    assert len(memory.sent) == 1, "a digest in which nothing is left does not go out"
+    assert await states(db, paused) == {"cancelled": 1}
+
+
 async def test_what_comes_in_during_a_run_waits_for_the_next(db: Database, worker: Worker) -> None:
     world = await waiting(db, 1)
     until = await soon(db)
