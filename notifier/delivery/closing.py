@@ -23,7 +23,7 @@ async def close_page(tx: Tx, message: UUID, *, page: int = PAGE) -> bool:
     """Cancel a page of what waits of a cancelled message; True once nothing of it waits.
 
     Rows that a worker is taking at this moment are passed over: its mark turns them away. What stands in a
-    digest that is on its way shares that digest's fate.
+    digest that is on its way is taken out of it at the mark.
     """
     waiting = [Delivery.message_id == message, IS_PENDING, Delivery.digest_notice_id.is_(None)]
     ids: list[int] = []

@@ -277,10 +277,13 @@ async def _words_of_notice(tx: Tx, notice: UUID | None, settings: Settings) -> W
 
 
 async def _still_within(tx: Tx, digest: UUID, items: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    """The items of a digest whose messages were not taken out of it since it was planned."""
+    """The items of a digest whose messages were not taken out of it since it was planned.
+
+    Items that name no message were planned by an earlier release.
+    """
     rows = await tx.execute(select(Delivery.message_id).where(Delivery.digest_notice_id == digest))
     within = {str(message) for message in rows.scalars()}
-    return [item for item in items if item["message"] in within]
+    return [item for item in items if item.get("message") in within or "message" not in item]
 
 
 def _headers(words: Words, values: Mapping[str, str]) -> dict[str, str]:
