@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from notifier.broadcast.draft import TITLE_LIMIT, Draft
+from notifier.broadcast.draft import Draft
 from notifier.broadcast.kinds import life_of
 from notifier.broadcast.narrow import criteria_of
 from notifier.broadcast.stuck import GIVEN_UP_UNKNOWN
@@ -113,9 +113,10 @@ async def begin(
             )
         )
     ).one()
+    words = render.page("desk/correction_body.txt", {"title": text.title, "body": text.body}).strip()
     draft = Draft(
         kind=Kind.CORRECTION,
-        texts={ENGLISH: _prefilled(text.title, text.body)},
+        texts={ENGLISH: (text.title, words)},  # other languages would repeat what is wrong
         areas=(),
         media=(),
         form_key=form_key,
@@ -209,13 +210,6 @@ async def _deliveries(tx: Tx, row: Row[Any], people: Subquery) -> dict[str, Colu
         "due_at": literal(due, UTCDateTime()),
         "expires_at": literal(min(ends, row.expires_at) if row.expires_at else ends, UTCDateTime()),
     }
-
-
-def _prefilled(title: str, body: str) -> tuple[str, str]:
-    """The words to start from. Other languages are left out: they would repeat what is wrong."""
-    new_title = render.page("desk/correction_title.txt", {"title": title}).strip()
-    words = render.page("desk/correction_body.txt", {"title": title, "body": body}).strip()
-    return (new_title if len(new_title) <= TITLE_LIMIT else title), words
 
 
 async def _original(tx: Tx, message: UUID) -> Row[Any] | None:

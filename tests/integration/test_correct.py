@@ -85,7 +85,7 @@ async def test_a_correction_goes_to_exactly_those_who_may_have_got_the_first(
     assert doubtful in expected
     async with db.transaction(read_only=True) as tx:
         written = await overview.get(tx, second, None)
-    assert (written.lane, written.title) == (Lane.WARD, "Correction: Patrols tonight")
+    assert (written.lane, written.title) == (Lane.WARD, "Patrols tonight")
     memory.sent.clear()
     await worker.drain()
     assert await states(db, second) == {"accepted": len(expected)}
