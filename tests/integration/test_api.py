@@ -66,6 +66,62 @@ async def test_pause_resume_and_cancel_do_what_they_say(desk: Desk, client: Clie
     assert (status, ended["state"], ended["counts"]) == (200, "cancelled", {"cancelled": 8})
 
 
+async def test_the_same_words_are_asked_about_and_a_correction_follows_the_first(
+    desk: Desk, client: Client
+) -> None:
+    headers = await token(desk)
+    first, again = await drafted(client, headers), await drafted(client, headers)
+    assert (await call(client, "POST", f"/messages/{first}/approve", headers))[0] == 200
+    status, problem = await call(client, "POST", f"/messages/{again}/approve", headers)
+    assert status == 409
+    assert "The same words were approved on" in problem["detail"]
+    allowed = {"allow_duplicate": True}
+    status, found = await call(client, "POST", f"/messages/{again}/approve", headers, allowed)
+    assert (status, found["doubles"]) == (200, first)
+    await desk.settle()
+    await desk.worker.sweep()
+    corrected = f"/messages/{first}/correct"
+    status, made = await call(client, "POST", corrected, headers, {"body": "Not this week."})
+    assert (status, made["kind"], made["corrects"], made["areas"]) == (
+        201,
+        "correction",
+        first,
+        [ward(0), ward(1)],
+    )
+    assert made["texts"]["en"] == {"title": "Patrols in the park", "body": "Not this week."}
+    await call(client, "POST", f"/messages/{made['id']}/approve", headers)
+    await desk.settle()
+    assert (await call(client, "GET", f"/messages/{made['id']}", headers))[1]["audience"] == 8
+
+
+async def test_ten_retries_of_a_post_and_its_approval_are_one_post(desk: Desk, client: Client) -> None:
+    headers = await token(desk)
+
+    async def retried() -> str:
+        status, made = await call(
+            client, "POST", "/messages", headers, DRAFT, **{"Idempotency-Key": "duty-1"}
+        )
+        assert status == 201
+        status, _ = await call(client, "POST", f"/messages/{made['id']}/approve", headers)
+        assert status == 200
+        return str(made["id"])
+
+    assert len({await made for made in asyncio.as_completed([retried() for _ in range(10)])}) == 1
+    await desk.settle()
+    assert len(desk.memory.sent) == 8
+
+
+async def test_only_an_officers_token_overrides_quiet_hours_and_words_may_run_out(
+    desk: Desk, client: Client
+) -> None:
+    body = {**DRAFT, "override_reason": "A child is missing", "expires_at": "2031-06-01T18:00:00+01:00"}
+    assert (await call(client, "POST", "/messages", await token(desk), body))[0] == 403
+    officer = await desk.officer("coo@force.example", Role.COORDINATOR, desk.world.teams[0])
+    status, made = await call(client, "POST", "/messages", await token(desk, officer=officer), body)
+    assert (status, made["override_reason"]) == (201, "A child is missing")
+    assert made["expires_at"] == "2031-06-01T17:00:00Z"
+
+
 async def test_an_answer_goes_back_and_needs_the_version_that_was_read(desk: Desk, client: Client) -> None:
     officer = await desk.officer("sam@force.example", Role.OFFICER, desk.world.teams[0])
     headers = await token(desk, officer=officer)
