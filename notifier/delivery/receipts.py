@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import Select, exists, func, select, update
 
 from channels.base import Progress, Receipt
 from notifier.db import Tx
@@ -104,17 +104,28 @@ async def match_late_orphans(tx: Tx) -> int:
     )
     if not await tx.scalar(select(exists().where(*recent))):
         return 0
-    rows = await tx.execute(
-        select(ReceiptRow.channel, ReceiptRow.provider_id, Attempt.delivery_id, Attempt.number)
+    by_attempt = (
+        select(
+            ReceiptRow.channel, ReceiptRow.provider_id, Attempt.delivery_id.label("delivery"), Attempt.number
+        )
         .join(Attempt, Attempt.provider_id == ReceiptRow.provider_id)
         .join(Delivery, (Delivery.id == Attempt.delivery_id) & (Delivery.channel == ReceiptRow.channel))
-        .where(*recent)
-        .order_by(ReceiptRow.id)
-        .limit(PAGE)
+    )
+    by_look_up = select(  # found in a look-up: the delivery has the id, its attempt never got one
+        ReceiptRow.channel,
+        ReceiptRow.provider_id,
+        Delivery.id.label("delivery"),
+        Delivery.fence.label("number"),
+    ).join(
+        Delivery,
+        (Delivery.provider_id == ReceiptRow.provider_id) & (Delivery.channel == ReceiptRow.channel),
     )
     settled: dict[str, dict[str, tuple[int, int]]] = {}
-    for row in rows:
-        settled.setdefault(row.channel, {})[row.provider_id] = (row.delivery_id, row.number)
+    queries: tuple[Select[*tuple[Any, ...]], ...] = (by_look_up, by_attempt)
+    for query in queries:
+        rows = await tx.execute(query.where(*recent).order_by(ReceiptRow.id).limit(PAGE))
+        for row in rows:
+            settled.setdefault(row.channel, {})[row.provider_id] = (row.delivery, row.number)
     return sum([await match_orphans(tx, channel, ids) for channel, ids in settled.items()])
 
 

@@ -93,8 +93,8 @@ def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, fact
         case Failed(reason=reason, code=code):
             return _retry(base, reason, code, now=now, jitter=jitter, factor=factor)
         case Refused(code="duplicate", provider_id=provider_id) if (
-            tried.checks and tried.idempotency is Idempotency.CONTENT
-        ):
+            tried.checks or tried.maybe_repeat
+        ) and tried.idempotency is Idempotency.CONTENT:
             # Once in doubt, and now refused as a double: the earlier try did arrive.
             return base.change(
                 DeliveryState.ACCEPTED, reason="the provider had it already", provider_id=provider_id
@@ -131,7 +131,8 @@ def resolve(found: Outcome | None, tried: Tried, *, now: datetime, factor: float
             return change._replace(event=NOT_TAKEN)
         case Throttled(after_seconds=after) if tried.expires_at > now:
             later = now + max(timedelta(seconds=max(after, 0.0)), BETWEEN_LOOK_UPS * factor)
-            return base.change(DeliveryState.IN_DOUBT, reason="could not be looked up yet", due_at=later)
+            reason = "could not be looked up yet"
+            return base.change(DeliveryState.IN_DOUBT, reason=reason, due_at=later, spends_try=False)
         case Unknown() if tried.checks < LOOK_UPS:
             later = now + BETWEEN_LOOK_UPS * factor
             return base.change(DeliveryState.IN_DOUBT, reason="looked up, nothing known yet", due_at=later)

@@ -65,6 +65,7 @@ async def _resolve(tx: Tx, change: Change) -> bool:
             state=change.state,
             reason=change.reason or None,
             maybe_repeat=change.maybe_repeat,
+            checks=Delivery.checks - (0 if change.spends_try else 1),  # nobody could be asked
             lease_until=None,
             owner=None,
             **({"provider_id": change.provider_id} if change.provider_id else {}),

@@ -4,8 +4,9 @@ import asyncio
 
 import structlog
 
-from channels.base import CanLookUp, Idempotency, Outcome
+from channels.base import CanLookUp, Idempotency, Outcome, Throttled
 from notifier.broadcast import digest
+from notifier.delivery import receipts
 from notifier.delivery.content import Contents, Ready
 from notifier.delivery.doubt import InDoubt, claimed_by_others, take_doubtful
 from notifier.delivery.evidence import unclaimed
@@ -48,10 +49,11 @@ class Upkeep:
         await self.gather_digests()
 
     async def tidy(self) -> None:
-        """Forget what has had its time: sign-ups nobody confirmed, sessions nobody uses."""
+        """Forget what has had its time, sign-ups nobody confirmed, sessions nobody uses; match late receipts."""
         async with self._service.db.transaction() as tx:
             await drop_old_sign_ups(tx)
             await sessions.drop_old(tx)
+        await self._service.db.attempt(receipts.match_late_orphans)
 
     async def resolve_doubts(self) -> None:
         """Ask the providers for what is in doubt; each answer is written by itself."""
@@ -73,7 +75,11 @@ class Upkeep:
         kind = channel.capabilities.idempotency if channel else Idempotency.NONE
         async with self._service.db.transaction() as tx:
             found = await unclaimed(tx, found, delivery=start.id, contact_point=start.contact_point_id)
-            await record(tx, [resolve(found, tried(start, kind), now=tx.now, factor=self._factor)])
+            change = resolve(found, tried(start, kind), now=tx.now, factor=self._factor)
+            await record(tx, [change])
+            if change.provider_id:
+                names = {change.provider_id: (start.id, start.number)}
+                await receipts.match_orphans(tx, start.channel, names)
             tx.on_commit("wake", lane=start.lane.name.lower())
 
     async def _look_up(self, doubt: InDoubt, ready: Ready | str, claimed: object) -> Outcome | None:
@@ -85,7 +91,7 @@ class Upkeep:
             return await channel.look_up(message, since=doubt.since, claimed=claimed)
         except Exception as error:
             log.warning("look_up_failed", channel=doubt.started.channel, error=type(error).__name__)
-            return None
+            return Throttled(after_seconds=0, reason="the look-up failed")
 
     async def gather_digests(self) -> None:
         """A page of people in each transaction, until nothing more is due."""

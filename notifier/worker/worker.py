@@ -20,6 +20,7 @@ from notifier.worker.governor import Governor
 from notifier.worker.heartbeat import BEAT_SECONDS, LEAST_BEAT_SECONDS, Heartbeat
 from notifier.worker.loops import every
 from notifier.worker.pipeline import Pipeline
+from notifier.worker.proving import LEAST_PROVE_SECONDS, PROVE_SECONDS, Proving
 from notifier.worker.upkeep import Upkeep
 from notifier.worker.watch import LEAST_LOOK_SECONDS as LEAST_WATCH_SECONDS
 from notifier.worker.watch import LOOK_SECONDS as WATCH_SECONDS
@@ -65,6 +66,7 @@ class Worker:
                 )
             )
             ringing = tasks.create_task(self._doorbell.serve())
+            proving = tasks.create_task(self._prove())
             serving = [tasks.create_task(pipeline.run()) for pipeline in self._pipelines.values()]
             serving += [tasks.create_task(self._look(lane)) for lane in self.lanes]
             serving.append(tasks.create_task(self._sweep()))
@@ -72,6 +74,7 @@ class Worker:
             serving.append(tasks.create_task(self._watch_over()))
             await asyncio.wait(serving)
             ringing.cancel()
+            proving.cancel()
             beating.cancel()
             await self._leave(heart)
         await self._watch.close()
@@ -119,6 +122,12 @@ class Worker:
         await every(
             SWEEP_SECONDS, self._upkeep.sweep, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS
         )
+
+    async def _prove(self) -> None:
+        """Cut short at the stop: it is found again. A worker for what cannot wait leaves it to the others."""
+        if Lane.BULLETIN in self.lanes:
+            look = Proving(self.service).look
+            await every(PROVE_SECONDS, look, asyncio.Event(), factor=self._factor, least=LEAST_PROVE_SECONDS)
 
     async def _watch_over(self) -> None:
         look = self._watch.look

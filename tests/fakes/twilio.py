@@ -202,13 +202,14 @@ class FakeTwilio(FakeWeb):
 
     async def post_status(self, text: AcceptedText, status: str, code: str = "") -> int:
         """Tell the text's callback address what became of it; the status that came back."""
-        return await self._post(text.callback, self.status_fields(replace(text, status=status), status, code))
+        return await self.tell(text.callback, self.status_fields(replace(text, status=status), status, code))
 
     async def post_incoming(self, url: str, *, sender: str, to: str, body: str, sid: str = "") -> int:
         """Pass a resident's text on to a hook; the status that came back."""
-        return await self._post(url, self.incoming_fields(sender=sender, to=to, body=body, sid=sid))
+        return await self.tell(url, self.incoming_fields(sender=sender, to=to, body=body, sid=sid))
 
-    async def _post(self, url: str, fields: Mapping[str, str]) -> int:
+    async def tell(self, url: str, fields: Mapping[str, str]) -> int:
+        """Make a signed call; the status that came back."""
         body, headers = self.signed(url, fields)
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
