@@ -104,7 +104,7 @@ async def approve(
         await tx.execute(insert_for(tx, MessageArea).on_conflict_do_nothing(), rows)
         kept = frozen_criteria(row.criteria, criteria)
         await tx.execute(update(Message).where(Message.id == message).values(criteria=kept))
-        tx.on_commit("plan", str(message))
+        tx.on_commit("plan", str(message), lane=Lane(row.lane).name.lower())
 
 
 async def _read(tx: Tx, message: UUID) -> Row[Any]:

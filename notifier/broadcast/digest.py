@@ -293,7 +293,7 @@ async def _plan(tx: Tx, digests: Sequence[_Digest]) -> int:
         .execution_options(synchronize_session=False),
         [{"row": row, "within": digest.notice} for digest in planned for row in digest.deliveries],
     )
-    tx.on_commit("wake")
+    tx.on_commit("wake", lane=Lane.BULLETIN.name.lower())
     return len(planned)
 
 

@@ -61,17 +61,18 @@ async def notice(
     )
     if stored.rowcount == 0:
         return None
+    lane = Lane.BULLETIN if kind is NoticeKind.DIGEST else Lane.TRANSACTIONAL
     await tx.execute(
         insert(Delivery).values(
             notice_id=made,
             contact_point_id=contact_point,
             channel=channel,
             language=language,
-            lane=Lane.BULLETIN if kind is NoticeKind.DIGEST else Lane.TRANSACTIONAL,
+            lane=lane,
             state=DeliveryState.PENDING,
             due_at=tx.now,
             expires_at=tx.now + GOOD_FOR,
         )
     )
-    tx.on_commit("wake")
+    tx.on_commit("wake", lane=lane.name.lower())
     return made

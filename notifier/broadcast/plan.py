@@ -134,4 +134,4 @@ async def _finish(tx: Tx, row: Row[Any]) -> None:
     )
     if counted >= WORTH_ANALYZING:
         await analyze(tx, Delivery.__tablename__)
-    tx.on_commit("wake")
+    tx.on_commit("wake", lane=Lane(row.lane).name.lower())

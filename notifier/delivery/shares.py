@@ -25,7 +25,6 @@ from notifier.models import (
     MessageState,
 )
 
-LEAST = 4  # rows a team gets in one claim; where that is too much for all, the rest are first the next time
 T = TypeVar("T")
 IS_LIVE: ColumnElement[bool] = literal_column("messages.state NOT IN ('draft', 'done', 'cancelled')")
 
@@ -92,16 +91,17 @@ async def live(tx: Tx, lane: Lane, now_closed: Closed) -> list[Live]:
 
 
 def shares(found: Sequence[Live], limit: int, turn: int) -> list[tuple[UUID | None, int]]:
-    """(message, most rows) of the next claim; `turn` says who is first. Pure."""
+    """(message, most rows) of the next claim. Pure.
+
+    Row by row, as cards are dealt: claim number `turn` goes on where the one before it ended.
+    """
     teams: dict[UUID | None, list[Live]] = {}
     for each in found:
         teams.setdefault(each.team, []).append(each)
-    groups = _turned(list(teams.values()), turn)
-    left = limit
+    groups = _turned(list(teams.values()), turn * limit)
     parts: list[tuple[UUID | None, int]] = []
     for number, group in enumerate(groups):
-        share = min(max(left // (len(groups) - number), LEAST), left)
-        left -= share
+        share = limit // len(groups) + (number < limit % len(groups))
         for at, each in enumerate(_turned(group, turn)):
             own = -(-share // (len(group) - at))
             own = min(own, each.most) if each.most is not None else own
