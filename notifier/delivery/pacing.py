@@ -17,7 +17,7 @@ from notifier.delivery.counters import Ask, Counters, CountersLost, LocalCounter
 log = structlog.get_logger()
 
 LOST_SECONDS = 1.0  # until counters that were lost are asked again
-SOON_SECONDS = 1.0  # worth waiting for in place
+SOON_SECONDS = 1.0  # a shorter wait needs no place in the queue
 LONGEST_QUEUE_SECONDS = 300.0
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from notifier.delivery import spend
 from notifier.delivery.claim import Claimed
 from notifier.delivery.gate import Candidate, Gate, Result, domain_of
 from notifier.delivery.mark import Started
-from notifier.delivery.pacing import SOON_SECONDS, Pacer, Want, read_rates
+from notifier.delivery.pacing import Pacer, Want, read_rates
 from notifier.delivery.refusals import Refusals
 from notifier.delivery.spend import Cost
 from notifier.models import Lane
@@ -22,8 +22,7 @@ from notifier.runtime import Service
 from notifier.worker.seams import Done, Held, Later, Seams, Waiting
 
 BULK = (Lane.WARD, Lane.BULLETIN)
-MIXED_SECONDS = 0.1  # rows of another channel in the same batch would wait too
-GATHER_SECONDS = 0.2
+ALONE_SECONDS, MIXED_SECONDS = 0.25, 0.1  # a batch waits in place: what has its turn already waits with it
 LONGEST_REST_SECONDS = 5.0
 PACED = "waits its turn: the provider takes only so many a second"
 
@@ -65,7 +64,7 @@ class Governor(Seams):
                 later |= {id_: waits[id_] for id_ in left}
                 left = []
             if left:
-                await asyncio.sleep(max(min(waits[id_] for id_ in left), GATHER_SECONDS / 2))
+                await asyncio.sleep(max(waits[id_] for id_ in left))
         self._rest(rows, later)
         return [Later(id_, wait, PACED) for id_, wait in later.items()]
 
@@ -116,7 +115,7 @@ class Governor(Seams):
 
 def _patience(rows: Sequence[Held]) -> float:
     """How long a batch may wait in place."""
-    return SOON_SECONDS if len({held.row.channel for held in rows}) == 1 else MIXED_SECONDS
+    return ALONE_SECONDS if len({held.row.channel for held in rows}) == 1 else MIXED_SECONDS
 
 
 def _domain(row: Claimed | Started) -> str:
