@@ -18,7 +18,7 @@ from notifier.db import Database, Tx
 from notifier.delivery import findings, proof, receipts
 from notifier.delivery.alarms import open_alarms
 from notifier.delivery.findings import History, Kind, Proved
-from notifier.delivery.nightly import begin, finish, in_words, last_due, run_if_due
+from notifier.delivery.nightly import begin, finish, in_words, last_due, last_run, run_if_due
 from notifier.delivery.replay import NOT_TAKEN
 from notifier.delivery.tokens import attempt_token
 from notifier.models import (
@@ -30,6 +30,8 @@ from notifier.models import (
     NoticeKind,
     Run,
 )
+from notifier.worker import Worker
+from notifier.worker.proving import Proving
 from subscribers.models import Frequency
 from tests.integration.ledger import publish, world_of
 
@@ -313,3 +315,19 @@ async def test_a_run_that_was_lost_is_found_again(db: Database, message: UUID) -
         assert await tx.scalar(select(Run.finished_at)) is None
         await finish(tx, again, Proved())
         assert await tx.scalar(select(Run.finished_at)) is not None
+
+
+async def test_a_worker_proves_the_ledger_when_its_hour_has_come(
+    db: Database, worker: Worker, message: UUID
+) -> None:
+    async with db.transaction() as tx:
+        await state_changed(tx)
+    proving = Proving(worker.service)
+    await proving.look()
+    await proving.look()
+    async with db.transaction() as tx:
+        (alarm,) = await open_alarms(tx)
+        last = await last_run(tx)
+    assert alarm.detail.startswith("1 found, first: message ")
+    assert last is not None
+    assert last.result == "8 deliveries and 1 messages read, 1 wrong (1 state)"
