@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 from uuid import UUID
 
-from channels.base import Channel, Content, Medium
+from channels.base import Channel, Content, Hole, Medium
 from channels.errors import CannotExpress, ChannelError
 from notifier.delivery.content import Words
 from notifier.delivery.tokens import manage_url, unsubscribe_url
@@ -44,8 +44,10 @@ def rehearse(
         with within(MOST_SECONDS):
             content = render.message(medium, words.language, words.variables)
             prepared = channel.prepare(content)
+            # What a channel itself fills in at sending has a name with a dot; a template's own names hold none.
+            own = {p.name: "" for p in prepared.pieces if isinstance(p, Hole) and p.name.startswith(".")}
             for values in people:
-                prepared.fill(values)
+                prepared.fill({**own, **values})
     except CannotExpress as error:
         return Rehearsed(content=content, problem=str(error))
     except KeyError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from channels.base import Content, Medium, hole
+from channels.email_smtp import EmailSmtp
 from channels.memory import Memory
 from notifier.delivery import rehearse
 from notifier.delivery.content import Words
@@ -58,3 +59,18 @@ def test_a_poisoned_template_is_a_sentence(
     assert said in found.problem
     assert found.content.text
     assert time.monotonic() - before < 2
+
+
+def test_a_mail_without_fault_has_nothing_said_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the mail channel itself fills in at sending is nobody's lack."""
+
+    def made(*_: object) -> Content:
+        footer = f"Leave: {hole('unsubscribe_url')}"
+        return Content(medium=Medium.EMAIL, language="en", subject="T", text=footer, sender_name="Link")
+
+    monkeypatch.setattr(render, "message", made)
+    mail = EmailSmtp.from_env(
+        {"NOTIFIER_SMTP_URL": "smtp://127.0.0.1:25", "NOTIFIER_MAIL_DOMAIN": "a.example"}
+    )
+    people = rehearse.awkward_people(Keys(["a secret that only the tests know"]), "https://link.example")
+    assert rehearse.rehearse(WORDS, Medium.EMAIL, mail, people).problem == ""
