@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from notifier import config
-from notifier.broadcast import approve, draft, report
+from notifier.broadcast import approve, draft, plan, report
 from notifier.db import Database
 from notifier.models import Delivery, DeliveryState
 from notifier.runtime import Service, channel_variables, open_service
@@ -107,6 +107,14 @@ async def drill(
             world = await make_places(tx)
             await make_people(tx, world, people, wards=(0, 1), media=media)
         yield Drill(db=db, ends=ends, world=world)
+
+
+async def planned(stage: Drill, message: UUID) -> None:
+    """Plan it here and now, without a worker."""
+    done = False
+    while not done:
+        async with stage.db.transaction() as tx:
+            done = await plan.plan_page(tx, message)
 
 
 def sender(

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from notifier.db import Database
 from notifier.delivery.proof import prove
-from notifier.models import Attempt, Delivery, DeliveryState
+from notifier.models import Attempt, Delivery, DeliveryEvent, DeliveryState
 from tests.faults.plugin import Line
 from tests.providers import Providers
 from tests.world import World
@@ -181,3 +181,14 @@ async def history(db: Database, ends: Providers, world: World, messages: Mapping
     return History(
         ledger=ledger, taken=Counter(mine), wrong=tuple(finding.in_words for finding in proved.findings)
     )
+
+
+async def story(db: Database, delivery: int) -> str:
+    """Everything on record of one delivery, for the report of a test that failed."""
+    async with db.transaction(read_only=True) as tx:
+        row = (await tx.execute(select(Delivery.__table__).where(Delivery.id == delivery))).one()
+        tries = (await tx.execute(select(Attempt.__table__).where(Attempt.delivery_id == delivery))).all()
+        events = (
+            await tx.execute(select(DeliveryEvent.__table__).where(DeliveryEvent.delivery_id == delivery))
+        ).all()
+    return "\n".join(str(dict(one._mapping)) for one in [row, *tries, *events])

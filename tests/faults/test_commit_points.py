@@ -16,15 +16,16 @@ from sqlalchemy import func, select
 
 from notifier.models import DeliveryEvent, DeliveryState, Message, ReceiptRow
 from tests.faults.caller import NO_ANSWER, Caller, caller, is_up
-from tests.faults.drill import QUICK, Drill, drill, sender, server
+from tests.faults.drill import QUICK, Drill, drill, planned, sender, server
 from tests.faults.forker import Forked, Forker
-from tests.faults.history import History
+from tests.faults.history import History, Key
 from tests.faults.plugin import Line
 from tests.providers import providers
 from tests.servers import RedisServer
 
 PEOPLE = 6
 ROWS = 2 * PEOPLE
+MOST_DEATHS = 15
 KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 SIDES = ("before", "after")
 STAYED_WITH_US = ("C2.before", "C2.after", "C3.before", "C3.after", "C4.before")
@@ -65,25 +66,40 @@ async def test_a_worker_killed_at_any_commit_point_leaves_what_the_ledger_promis
 
 
 async def a_worker_dies(place: str, url: str, forker: Forker, log: Path) -> History:
+    """Let it die at that place again and again, until rows are in the state that the place leaves behind."""
     async with providers() as ends, drill(url, ends, PEOPLE) as stage:
-        await stage.publish()
+        message = await stage.publish()
+        if not place.startswith("C2"):
+            await planned(stage, message)
         process = sender(forker, ends, url, log, factor=QUICK)
+        doubted: set[Key] = set()
         try:
-            process.start(NOTIFIER_FAILPOINT=f"{place}:kill")
-            assert await process.end() == -signal.SIGKILL, process.said()
-            crash = await stage.history()
+            for number in range(1, MOST_DEATHS):
+                process.start(NOTIFIER_FAILPOINT=f"{place}:kill@{number}")
+                assert await process.end() == -signal.SIGKILL, process.said()
+                crash = await stage.history()
+                doubted |= crash.ended(DeliveryState.STARTED, DeliveryState.IN_DOUBT)
+                if is_reached(place, crash):
+                    break
             holds_what_it_should(place, crash)
             process.start()
             await stage.over(said=[process])
         finally:
             process.kill()
         after = await stage.history()
-        after.judge(bound=len(crash.ended(DeliveryState.STARTED)))
-        ends_as_it_should(place, crash, after)
+        after.judge(bound=len(doubted))
+        ends_as_it_should(place, doubted, crash, after)
         if place in IN_DOUBT:
-            doubted = {after.ledger[key].id for key in crash.ended(DeliveryState.STARTED)}
-            assert await swept(stage) >= doubted
+            assert await swept(stage) >= {after.ledger[key].id for key in crash.ended(DeliveryState.STARTED)}
         return after
+
+
+def is_reached(place: str, crash: History) -> bool:
+    """Whether rows were touched: a loop with nothing to do commits too, and dies of it."""
+    wanted = {"C3.after": "leased", "C4.before": "leased", "C4.after": "started", "C6.after": "accepted"}
+    if place in ("C5.after", "C6.before"):
+        return bool(crash.taken)
+    return crash.states[wanted[place]] > 0 if place in wanted else True
 
 
 def holds_what_it_should(place: str, crash: History) -> None:
@@ -105,19 +121,18 @@ def holds_what_it_should(place: str, crash: History) -> None:
         case "C5.after" | "C6.before":
             assert states["started"]
             assert crash.taken
-            assert not states["accepted"]
         case "C6.after":
             assert states["accepted"]
     if place in STAYED_WITH_US:
         assert (attempts, sum(crash.taken.values())) == (0, 0)
 
 
-def ends_as_it_should(place: str, crash: History, after: History) -> None:
+def ends_as_it_should(place: str, started: set[Key], crash: History, after: History) -> None:
     """What was not started goes out once and unflagged; what was in doubt is told by evidence, or flagged."""
-    started = crash.ended(DeliveryState.STARTED)
     untouched = [entry for key, entry in after.ledger.items() if key not in started]
-    assert {(entry.attempts, entry.tries, entry.maybe_repeat) for entry in untouched} <= {(1, 1, False)}
+    assert {(entry.tries, entry.maybe_repeat) for entry in untouched} <= {(1, False)}
     assert after.flagged <= started
+    assert not crash.ended(DeliveryState.ACCEPTED) & after.repeated, "what was settled is never sent again"
     assert after.repeats <= len(started & set(crash.taken))
     by_text = {key for key in started if key[1].startswith("+")}
     assert not by_text & after.repeated, "a text can be looked up at the provider: no need to repeat it"
@@ -214,7 +229,8 @@ async def a_doorbell_dies(place: str, url: str, forker: Forker, log: Path, redis
         worker = sender(forker, stage.ends, url, log, redis_url=redis_url)
         try:
             worker.start()
-            assert await stage.over(said=[worker]) < 5.0
+            seconds = await stage.over(said=[worker])
+            assert seconds < 5.0, worker.said()
         finally:
             worker.kill()
         after = await stage.history()

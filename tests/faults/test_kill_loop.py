@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from notifier.models import DeliveryState
-from tests.faults.drill import CALM, QUICK, Drill, drill, sender
+from tests.faults.drill import QUICK, Drill, drill, planned, sender
 from tests.faults.forker import Forked, Forker
+from tests.faults.history import Key, story
 from tests.faults.plugin import Line, Size
 from tests.providers import providers, until
 from tests.servers import RedisServer
@@ -59,6 +60,8 @@ async def test_workers_killed_again_and_again_lose_nothing_and_flag_every_repeat
             for worker in workers:
                 worker.kill()
         found = await stage.history()
+        for key in sorted(found.repeated - found.flagged)[:3]:
+            print(key, await story(stage.db, found.ledger[key].id))  # noqa: T201 - shown where the test fails
     left = found.ended(DeliveryState.HELD, DeliveryState.UNKNOWN) & found.missed  # a person decides
     bound = killed * SLOTS * ROWS_A_SLOT
     record_fault(
@@ -102,10 +105,11 @@ async def kill(victim: Forked, stage: Drill, dice: random.Random) -> int:
     return 2
 
 
-@pytest.mark.parametrize(("message_kind", "most_seconds"), [("news", 75), ("alert", 20)])
+@pytest.mark.parametrize(("message_kind", "most_seconds", "factor"), [("news", 75, 0.05), ("alert", 20, 0.2)])
 async def test_what_a_dead_worker_had_only_claimed_is_taken_over_in_time(
     message_kind: str,
     most_seconds: int,
+    factor: float,
     new_durable_database: New,
     forker: Forker,
     tmp_path: Path,
@@ -114,23 +118,26 @@ async def test_what_a_dead_worker_had_only_claimed_is_taken_over_in_time(
     """The figure holds for the leases of production: here both are shortened by the same factor."""
     url = new_durable_database("postgresql")
     async with providers() as ends, drill(url, ends, 10) as stage:
-        victim = sender(forker, ends, url, tmp_path / "victim.log", factor=CALM)
-        other = sender(forker, ends, url, tmp_path / "other.log", factor=CALM)
+        victim = sender(forker, ends, url, tmp_path / "victim.log", factor=factor)
+        other = sender(forker, ends, url, tmp_path / "other.log", factor=factor)
         try:
-            await stage.publish(kind=message_kind)
-            victim.start(NOTIFIER_FAILPOINT="C3:kill")
-            assert await victim.end() == -signal.SIGKILL
-            claimed = (await stage.history()).ended(DeliveryState.LEASED)
+            await planned(stage, await stage.publish(kind=message_kind))
+            claimed: set[Key] = set()
+            for number in range(1, 10):  # lanes with nothing to do commit their claims too
+                if not claimed:
+                    victim.start(NOTIFIER_FAILPOINT=f"C3:kill@{number}")
+                    assert await victim.end() == -signal.SIGKILL
+                    claimed = (await stage.history()).ended(DeliveryState.LEASED)
             other.start()
             seconds = await stage.over(said=[other])
         finally:
             victim.kill()
             other.kill()
         found = await stage.history()
-    note = f"{seconds / CALM:.0f} s at default leases, {most_seconds} are the bound"
+    note = f"{seconds / factor:.0f} s at default leases, {most_seconds} are the bound"
     record_fault(
         found.line(f"F1 {message_kind} taken over", "postgresql", bound=0, seconds=seconds, note=note)
     )
     found.judge(bound=0)
     assert claimed
-    assert seconds <= most_seconds * CALM
+    assert seconds <= most_seconds * factor

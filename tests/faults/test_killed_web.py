@@ -159,7 +159,7 @@ async def test_ten_posts_of_one_form_at_once_are_one_post(
                     drafts = await asyncio.gather(
                         *(asked.draft(title(number), key=f"form-{number}") for _ in range(10))
                     )
-                    assert {status for status, _ in drafts} == {201}
+                    assert {status for status, _ in drafts} == {201}, drafts[0][1]["errors"]
                     (id_,) = {made["id"] for _, made in drafts}
                     approved = await asyncio.gather(*(asked.approve(id_) for _ in range(10)))
                     assert {status for status, _ in approved} == {200}

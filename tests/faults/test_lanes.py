@@ -1,0 +1,180 @@
+"""Who is served when there is much to do: an alert before a bulletin, each team its fair share, the sound rows
+although one is poisoned."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert, update
+
+from notifier.db import Tx
+from notifier.models import DeliveryState, Message, MessageText, Team, TeamArea, TeamKind
+from subscribers.models import Area, AreaKind, ContactPoint, new_id
+from tests.faults.drill import Drill, drill, planned, sender
+from tests.faults.forker import Forker
+from tests.faults.history import taken
+from tests.faults.plugin import Size
+from tests.providers import Providers, until
+from tests.world import BOROUGH, make_people, ward
+
+KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+URGENT_P99_SECONDS = 2.0
+TEAMS = 20
+
+New = Callable[[str], str]
+Record = Callable[..., None]
+
+
+@KINDS
+async def test_an_alert_does_not_wait_for_the_bulletin_before_it(
+    kind: str,
+    new_durable_database: New,
+    far_ends: Providers,
+    forker: Forker,
+    tmp_path: Path,
+    size: Size,
+    record_fault: Record,
+) -> None:
+    url, people = new_durable_database(kind), size(600, 10_000)
+    async with drill(url, far_ends, people, media=("email",)) as stage:
+        async with stage.db.transaction() as tx:
+            await make_people(tx, stage.world, 20, wards=(2,), media=("email",))
+        process = sender(forker, far_ends, url, tmp_path / "work.log")
+        try:
+            process.start()
+            bulletin = await stage.publish(kind="news", media=("email",))
+            await until(lambda: len(far_ends.accepted()) >= 20, seconds=20, what="the bulletin drains")
+            waits: list[float] = []
+            while len(waits) < size(4, 50) and not await stage.is_over(bulletin):
+                waits.append(await an_alert(stage))
+            assert waits, "the bulletin was out before the first alert"
+            await stage.over(seconds=100, said=[process])
+        finally:
+            process.kill()
+        found = await stage.history()
+    note = f"seconds: slowest of {len(waits)} alerts, to its last person"
+    record_fault(found.line("F34 alert in a bulletin", kind, bound=0, seconds=max(waits), note=note))
+    found.judge(bound=0)
+    assert max(waits) <= URGENT_P99_SECONDS
+
+
+async def an_alert(stage: Drill) -> float:
+    """Publish one to 20 people; the seconds until the provider has it for each."""
+    began = time.monotonic()
+    await stage.publish(kind="alert", media=("email",), wards=(2,), team=1)
+    number = max(stage.messages)
+    await until(
+        lambda: sum(1 for key in taken(stage.ends) if key[0] == number) == 20,
+        seconds=20,
+        what="the alert is out",
+    )
+    return time.monotonic() - began
+
+
+@KINDS
+async def test_twenty_teams_that_post_at_once_get_on_alike(
+    kind: str,
+    new_durable_database: New,
+    far_ends: Providers,
+    forker: Forker,
+    tmp_path: Path,
+    size: Size,
+    record_fault: Record,
+) -> None:
+    """One has three times the audience of the others, and came first."""
+    url, people = new_durable_database(kind), size(25, 300)
+    async with drill(url, far_ends, 0) as stage:
+        async with stage.db.transaction() as tx:
+            for number in range(TEAMS):
+                await a_team(tx, stage, number)
+            for number in range(TEAMS):
+                audience = people * (3 if number == 0 else 1)
+                await make_people(tx, stage.world, audience, wards=(10 + number,), media=("email",))
+        process = sender(forker, far_ends, url, tmp_path / "work.log")
+        try:
+            for number in range(TEAMS):
+                message = await stage.publish(media=("email",), wards=(10 + number,), team=3 + number)
+                await planned(stage, message)
+            process.start()
+            half = people * (TEAMS + 2) // 2
+            await until(lambda: len(far_ends.accepted()) >= half, seconds=60, what="half went out")
+            progress = Counter(key[0] for key in taken(far_ends))
+            seconds = await stage.over(seconds=100, said=[process])
+        finally:
+            process.kill()
+        found = await stage.history()
+    least = min(progress.get(number, 0) for number in stage.messages)
+    most = max(progress.values())
+    note = f"at half way: least {least}, most {most}"
+    record_fault(found.line(f"F35 {TEAMS} wards at once", kind, bound=0, seconds=seconds, note=note))
+    found.judge(bound=0)
+    assert most <= 2 * least, progress
+
+
+async def a_team(tx: Tx, stage: Drill, number: int) -> None:
+    place, team = ward(10 + number), new_id()
+    area = {
+        "code": place,
+        "kind": AreaKind.WARD,
+        "name": f"Ward {number}",
+        "parent_code": BOROUGH,
+        "served": True,
+    }
+    await tx.execute(insert(Area), area)
+    await tx.execute(
+        insert(Team), {"id": team, "slug": f"team-{number}", "name": f"Team {number}", "kind": TeamKind.SNT}
+    )
+    await tx.execute(insert(TeamArea), {"team_id": team, "area_code": place, "since": tx.now})
+    stage.world.teams.append(team)
+
+
+@KINDS
+async def test_one_poisoned_row_is_held_and_all_others_go(
+    kind: str,
+    new_durable_database: New,
+    far_ends: Providers,
+    forker: Forker,
+    tmp_path: Path,
+    size: Size,
+    record_fault: Record,
+) -> None:
+    """An address that cannot be opened, and a message whose words are gone: neither stops anybody else."""
+    url, people = new_durable_database(kind), size(60, 2000)
+    async with drill(url, far_ends, people, media=("email",)) as stage:
+        bad = stage.world.points[stage.world.subscribers[people // 2], "email"]
+        wordless = await stage.publish(media=("email",))
+        await stage.publish(media=("email",))
+        await stage.publish(media=("email",), kind="alert")
+        for message in stage.messages.values():
+            await planned(stage, message)
+        async with stage.db.transaction() as tx:
+            await tx.execute(
+                update(ContactPoint)
+                .where(ContactPoint.id == bad)
+                .values(address_sealed=b"\x01not sealed by us")
+            )
+            await lose_words(tx, wordless)
+        process = sender(forker, far_ends, url, tmp_path / "work.log")
+        try:
+            process.start()
+            seconds = await stage.over(seconds=30, said=[process])
+        finally:
+            process.kill()
+        found = await stage.history()
+    held = {(number, stage.world.addresses[bad]) for number in (2, 3)}
+    unsayable = {key for key in found.ledger if key[0] == 1}
+    record_fault(
+        found.line("F33 poisoned rows", kind, bound=0, seconds=seconds, note=f"held: {len(held | unsayable)}")
+    )
+    found.judge(bound=0, missed=held | unsayable)
+    assert found.ended(DeliveryState.HELD) == held | unsayable
+
+
+async def lose_words(tx: Tx, message: UUID) -> None:
+    await tx.execute(update(Message).where(Message.id == message).values(criteria={}))
+    await tx.execute(
+        update(MessageText).where(MessageText.message_id == message).values(body="{{", title="Drill 1")
+    )
