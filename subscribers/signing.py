@@ -54,7 +54,7 @@ class Keys:
         self._ring = [secret.encode() for secret in ring]
         self._aes = {_derive(s, "key id")[:KEY_ID_BYTES]: AESGCM(_derive(s, "seal")) for s in self._ring}
         self._newest = next(iter(self._aes))
-        self._macs = {use: [_derive(s, f"token {use}") for s in self._ring] for use in Use}
+        self._macs = {use: [_Mac(_derive(s, f"token {use}")) for s in self._ring] for use in Use}
         self._address_key = b""
 
     # --- sealed columns -------------------------------------------------------------------
@@ -107,8 +107,7 @@ class Keys:
 
     def token(self, use: Use, payload: bytes) -> str:
         """A signed token, lower-case base32 without padding: it survives case folding in mail."""
-        mac = self._mac(self._macs[use][0], use, payload)
-        return b32encode(payload + mac).decode().rstrip("=").lower()
+        return _base32(payload + self._macs[use][0].of(payload)[: 10 if use in SHORT_MAC else 16])
 
     def read_token(self, use: Use, token: str) -> bytes | None:
         """The payload of a token of that use, or None. Constant time in the MAC; any key of the ring."""
@@ -120,14 +119,10 @@ class Keys:
             return None
         size = 10 if use in SHORT_MAC else 16
         payload, mac = whole[:-size], whole[-size:]
-        good = [hmac.compare_digest(self._mac(key, use, payload), mac) for key in self._macs[use]]
-        if not any(good) or b32encode(whole).decode().rstrip("=").lower() != token.lower():
+        good = [hmac.compare_digest(key.of(payload)[:size], mac) for key in self._macs[use]]
+        if not any(good) or _base32(whole) != token.lower():
             return None
         return payload
-
-    @staticmethod
-    def _mac(key: bytes, use: Use, payload: bytes) -> bytes:
-        return hmac.digest(key, payload, "sha256")[: 10 if use in SHORT_MAC else 16]
 
 
 def hash_secret(token: str) -> bytes:
@@ -137,7 +132,7 @@ def hash_secret(token: str) -> bytes:
 
 def random_token() -> str:
     """256 random bits for a link, a session or an API."""
-    return b32encode(secrets.token_bytes(32)).decode().rstrip("=").lower()
+    return _base32(secrets.token_bytes(32))
 
 
 def wrap_key(keys: Keys, purpose: str, row: UUID, key: bytes) -> bytes:
@@ -148,6 +143,52 @@ def wrap_key(keys: Keys, purpose: str, row: UUID, key: bytes) -> bytes:
 def unwrap_key(keys: Keys, purpose: str, row: UUID, wrapped: bytes) -> bytes:
     """A data key, opened by whichever secret wrapped it. Raises CannotOpen."""
     return keys.open(f"data_keys.{purpose}", row, wrapped)
+
+
+class _Mac:
+    """HMAC-SHA-256 (RFC 2104) under one key, whose two first blocks are hashed once: half the cost of each."""
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(octet ^ 0x36 for octet in block)).copy
+        self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in block)).copy
+
+    def of(self, payload: bytes) -> bytes:
+        inner, outer = self._inner(), self._outer()
+        inner.update(payload)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def _spreads(octets: int) -> list[tuple[int, int, int]]:
+    """How a number of so many octets (5 × a power of two) is spread until each of its fives has an octet.
+
+    (mask of lower halves, mask of upper halves, places the upper ones move), for each time everything is halved.
+    """
+    found = []
+    filled, place, places = octets * 8, octets * 8 // 5 * 8, 1
+    while filled > 5:
+        half = filled // 2
+        lower = sum(((1 << half) - 1) << (at * place) for at in range(places))
+        found.append((lower, lower << half, place // 2 - half))
+        filled, place, places = half, place // 2, places * 2
+    return found
+
+
+_SPREADS = {octets: _spreads(octets) for octets in (20, 40)}
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567".ljust(256, b"-")
+
+
+def _base32(octets: bytes) -> str:
+    """Lower-case base32 (RFC 4648) without padding. A message has five such words: b32encode takes thrice as long."""
+    size = len(octets)
+    if size > 40:
+        return b32encode(octets).decode().rstrip("=").lower()
+    width = 20 if size <= 20 else 40
+    number = int.from_bytes(octets) << (width - size) * 8
+    for lower, upper, places in _SPREADS[width]:
+        number = (number & lower) | ((number & upper) << places)
+    return number.to_bytes(width * 8 // 5).translate(_LETTERS)[: -(-size * 8 // 5)].decode()
 
 
 def _derive(secret: bytes, use: str) -> bytes:
