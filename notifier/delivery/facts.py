@@ -6,7 +6,7 @@ A new rule adds its column here, its field to `policy.Facts`, and its decision t
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, or_, select
+from sqlalchemy import Select, exists, literal, or_, select
 
 from notifier.db import Tx
 from notifier.delivery.fast import Shape, is_one_of
@@ -41,11 +41,22 @@ def facts_of(of: str) -> Select[*tuple[Any, ...]]:
         )
         .correlate(Delivery, Subscription)
     )
+    # Looked up wish by wish: a message to a whole force has hundreds of areas, a person a few wishes.
+    wanted_area = (
+        select(MessageArea.area_code)
+        .where(
+            MessageArea.message_id == Delivery.message_id,
+            MessageArea.area_code == Subscription.area_code,
+        )
+        .limit(literal(1, literal_execute=True))
+        .offset(literal(0, literal_execute=True))
+        .correlate(Delivery, Subscription)
+        .exists()
+    )
     still_subscribed = exists().where(
         Subscription.subscriber_id == ContactPoint.subscriber_id,
         Subscription.ended_at.is_(None),
-        MessageArea.message_id == Delivery.message_id,
-        MessageArea.area_code == Subscription.area_code,
+        wanted_area,
         or_(no_topics, wanted_topic),
     )
     suppressed = exists().where(
