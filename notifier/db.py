@@ -8,6 +8,7 @@ immediate transactions so that two writers cannot lose each other's update.
 import asyncio
 import secrets
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,7 +17,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 from sqlalchemy import CursorResult, Executable, event, func, select, text, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction, create_async_engine
 
@@ -30,7 +31,9 @@ from subscribers.signing import Keys, unwrap_key, wrap_key
 ADDRESS_HASH = "address_hash"
 GAVE_UP = ("40P01", "40001")  # deadlock, serialization failure: the whole transaction may be run again
 CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes (PostgreSQL, appendix A)
+IDLE_SECONDS = 1.0
 AWAY = ("08", "53", "57")  # and out of resources, or an operator's doing
+POSTGRESQL_NOW = select(func.now().cast(UTCDateTime))
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
 
 T = TypeVar("T")
@@ -176,11 +179,10 @@ def engine_for(url: str, *, pool_size: int) -> AsyncEngine:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
-    return create_async_engine(
+    engine = create_async_engine(
         target,
         pool_size=pool_size,
         max_overflow=10,
-        pool_pre_ping=True,
         connect_args={
             "timeout": 10,
             "command_timeout": 60,
@@ -188,6 +190,24 @@ def engine_for(url: str, *, pool_size: int) -> AsyncEngine:
             "server_settings": {"random_page_cost": "1.1", "plan_cache_mode": "force_custom_plan"},
         },
     )
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    event.listen(engine.sync_engine, "checkout", _ping_the_idle)
+    return engine
+
+
+def _note_use(_connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_the_idle(connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection that has rested may be dead; one that was in use just now need not be asked."""
+    used = record.info.get("used")
+    if used is None or time.monotonic() - used < IDLE_SECONDS:
+        return
+    try:
+        connection.ping()
+    except Exception as error:
+        raise InvalidatePoolError from error  # the pool opens new ones
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
@@ -231,7 +251,7 @@ def _sqlstate(error: BaseException) -> str:
 async def _database_clock(connection: AsyncConnection) -> datetime:
     if connection.dialect.name == "sqlite":
         return datetime.fromisoformat((await connection.execute(SQLITE_NOW)).scalar_one())
-    now: datetime = (await connection.execute(select(func.now().cast(UTCDateTime)))).scalar_one()
+    now: datetime = (await connection.execute(POSTGRESQL_NOW)).scalar_one()
     return now
 
 

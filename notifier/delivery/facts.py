@@ -3,6 +3,7 @@
 A new rule adds its column here, its field to `policy.Facts`, and its decision to `policy.decide`.
 """
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -66,18 +67,21 @@ def facts_of(of: str) -> Select[*tuple[Any, ...]]:
     )
     return (
         select(
+            # Which row it is, and whose: as many as OWN says.
             Delivery.id,
             Delivery.state,
             Delivery.fence,
+            Delivery.message_id,
+            Delivery.notice_id,
+            ContactPoint.subscriber_id,
+            # What is known of it.
             Delivery.channel,
             Delivery.lane,
             Delivery.expires_at,
-            Delivery.message_id,
-            Delivery.notice_id,
+            ContactPoint.subscriber_id.is_not(None).label("is_person"),
             ContactPoint.medium,
             ContactPoint.state.label("contact_state"),
             ContactPoint.stopped_at,
-            ContactPoint.subscriber_id,
             Subscriber.quiet_from,
             Subscriber.quiet_until,
             Subscriber.weekly_limit,
@@ -101,23 +105,28 @@ def facts_of(of: str) -> Select[*tuple[Any, ...]]:
     )
 
 
+OWN = 6  # columns of `FACTS` that differ from row to row though the same is known of them
 FACTS = Shape(facts_of)
+HOLDS = Shape(lambda _of: select(Hold.scope, Hold.key))
 
 
 async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
     """(scope, key) of every hold that stands."""
-    rows = await tx.execute(select(Hold.scope, Hold.key))
+    rows = await HOLDS.rows(tx)
     return frozenset((row.scope, row.key) for row in rows)
 
 
-def case_of(row: Any, now: datetime, held: frozenset[tuple[str, str]]) -> Case:
-    """A row of `FACTS` as plain values, and whose it is. Pure."""
-    return Case(
-        facts=_facts(row, now, held),
-        message=row.message_id,
-        subscriber=row.subscriber_id,
-        notice=row.notice_id,
-    )
+def cases_of(
+    rows: Iterable[Any], now: datetime, held: frozenset[tuple[str, str]]
+) -> Iterator[tuple[int, Case]]:
+    """(id, case) of rows of `FACTS`. Rows of which the same is known share one `Facts`: most do. Pure."""
+    known: dict[tuple[Any, ...], Facts] = {}
+    for row in rows:
+        what = tuple(row[OWN:])
+        facts = known.get(what)
+        if facts is None:
+            facts = known[what] = _facts(row, now, held)
+        yield row[0], Case(facts, row[3], row[5], row[4])
 
 
 def _facts(row: Any, now: datetime, held: frozenset[tuple[str, str]]) -> Facts:
@@ -130,7 +139,7 @@ def _facts(row: Any, now: datetime, held: frozenset[tuple[str, str]]) -> Facts:
         send_at=row.send_at,
         notice_kind=row.notice_kind,
         asked_at=row.asked_at,
-        is_person=row.subscriber_id is not None,
+        is_person=bool(row.is_person),
         contact_state=row.contact_state,
         stopped_at=row.stopped_at,
         still_subscribed=bool(row.still_subscribed),

@@ -213,10 +213,10 @@ class Gate:
         return hashed_domain(self.keys, domain)
 
 
-def shut_channels(tx: Tx) -> Select[Any]:
-    """Names of the channels that nothing may be claimed for now: for the claim's WHERE."""
+def shut_channels(now: Any) -> Select[Any]:
+    """Names of the channels that nothing may be claimed for now: for the claim. now: a time, or its parameter."""
     return select(BreakerRow.channel).where(
-        BreakerRow.domain == "", BreakerRow.state != BreakerState.CLOSED, BreakerRow.probe_at > tx.now
+        BreakerRow.domain == "", BreakerRow.state != BreakerState.CLOSED, BreakerRow.probe_at > now
     )
 
 

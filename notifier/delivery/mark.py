@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed, PutBack, put_back
-from notifier.delivery.facts import FACTS, case_of, standing_holds
+from notifier.delivery.facts import FACTS, cases_of, standing_holds
 from notifier.delivery.fast import POSTGRESQL, Shape, given
 from notifier.delivery.permit import judge, turn_away
 from notifier.delivery.policy import NO_RULES, Rules
@@ -83,11 +83,8 @@ async def mark(
     by_id = {row.id: row for row in claimed}
     found = await FACTS.rows(tx, ids=sorted(by_id))
     held = await standing_holds(tx)
-    cases = {
-        row.id: case_of(row, tx.now, held)
-        for row in found
-        if row.state == DeliveryState.LEASED and row.fence == by_id[row.id].fence
-    }
+    ours = [row for row in found if row[1] == DeliveryState.LEASED and row[2] == by_id[row[0]].fence]
+    cases = dict(cases_of(ours, tx.now, held))
     permits = await judge(tx, cases, rules)
     if not all(permit.starts for permit in permits.values()):
         await turn_away(tx, permits)

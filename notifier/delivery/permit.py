@@ -106,10 +106,13 @@ async def _by_rules(tx: Tx, cases: Mapping[int, Case], rules: Rules) -> dict[int
     Only where a limit applies is it counted what the person got. Their rows are held meanwhile, so that two
     workers cannot each send the last message of a week.
     """
-    limited = {case.subscriber for case in cases.values() if is_limited(case.facts, rules)}
+    kinds = {id(case.facts): case.facts for case in cases.values()}  # most rows share theirs
+    limited_kinds = {key for key, facts in kinds.items() if is_limited(facts, rules)}
+    limited = {case.subscriber for case in cases.values() if id(case.facts) in limited_kinds}
     people = sorted(subscriber for subscriber in limited if subscriber)
     if not people:
-        return {id_: permit_of(decide(case.facts, rules)) for id_, case in cases.items()}
+        decided = {key: permit_of(decide(facts, rules)) for key, facts in kinds.items()}
+        return {id_: decided[id(case.facts)] for id_, case in cases.items()}
     sent = await _sent_to(tx, people)
     midnight = first_of_day(tx.now.astimezone(rules.zone).date(), rules.zone)
     permits = {}

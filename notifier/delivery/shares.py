@@ -6,13 +6,25 @@ The order moves on with every claim, so that a hundred wards posting at once all
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, literal_column, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Integer,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
 from notifier.db import Tx
 from notifier.delivery.canary import room
+from notifier.delivery.fast import Shape, given
 from notifier.delivery.gate import shut_channels
 from notifier.models import (
     IS_PENDING,
@@ -24,6 +36,7 @@ from notifier.models import (
     Message,
     MessageState,
 )
+from subscribers.models import UTCDateTime
 
 T = TypeVar("T")
 IS_LIVE: ColumnElement[bool] = literal_column("messages.state NOT IN ('draft', 'done', 'cancelled')")
@@ -49,13 +62,7 @@ class Closed:
 
 async def closed(tx: Tx) -> Closed:
     """Every hold, and the channels whose breaker is open, in one statement."""
-    shut = shut_channels(tx).subquery()
-    rows = await tx.execute(
-        union_all(
-            select(Hold.scope, Hold.key),
-            select(literal_column(f"'{HoldScope.CHANNEL}'"), shut.c.channel),
-        )
-    )
+    rows = await _CLOSED.rows(tx, now=tx.now)
     places = [(row.scope, row.key) for row in rows]
     return Closed(
         system=any(scope == HoldScope.SYSTEM for scope, _ in places),
@@ -66,27 +73,17 @@ async def closed(tx: Tx) -> Closed:
 
 async def live(tx: Tx, lane: Lane, now_closed: Closed) -> list[Live]:
     """What may be claimed in a lane now: a probe of the index for each live message, never a count."""
-    due = (IS_PENDING, Delivery.digest.is_(None), Delivery.lane == lane, Delivery.due_at <= tx.now)
-    rows = await tx.execute(
-        select(Message.id, Message.team_id, Message.canary, Message.canary_seen).where(
-            IS_LIVE,
-            Message.lane == lane,
-            or_(
-                Message.state == MessageState.SENDING,
-                (Message.state == MessageState.SCHEDULED) & (Message.send_at <= tx.now),
-            ),
-            exists().where(Delivery.message_id == Message.id, *due),
-        )
-    )
+    rows = await _LIVE.rows(tx, lane=int(lane), now=tx.now)
     found = []
     for row in rows:
+        if row.id is None:
+            found.append(Live(message=None))
+            continue
         if str(row.team_id) in now_closed.teams:
             continue
         most = await _room(tx, row.id, row.canary_seen) if row.canary == Canary.WAITING else None
         if most != 0:
             found.append(Live(message=row.id, team=row.team_id, most=most))
-    if await tx.scalar(select(exists().where(Delivery.message_id.is_(None), *due))):
-        found.append(Live(message=None))
     return found
 
 
@@ -120,3 +117,35 @@ async def _room(tx: Tx, message: UUID, seen: str) -> int:
 def _turned(items: Sequence[T], turn: int) -> list[T]:
     at = turn % len(items) if items else 0
     return [*items[at:], *items[:at]]
+
+
+# --- the statements ------------------------------------------------------------------------------
+
+
+def _closed(_of: str) -> Executable:
+    shut = shut_channels(given("now", UTCDateTime())).subquery()
+    return union_all(
+        select(Hold.scope, Hold.key),
+        select(literal_column(f"'{HoldScope.CHANNEL}'"), shut.c.channel),
+    )
+
+
+def _live(_of: str) -> Executable:
+    now, lane = given("now", UTCDateTime()), given("lane", Integer)
+    due = (IS_PENDING, Delivery.digest.is_(None), Delivery.lane == lane, Delivery.due_at <= now)
+    messages = select(Message.id, Message.team_id, Message.canary, Message.canary_seen).where(
+        IS_LIVE,
+        Message.lane == lane,
+        or_(
+            Message.state == MessageState.SENDING,
+            (Message.state == MessageState.SCHEDULED) & (Message.send_at <= now),
+        ),
+        exists().where(Delivery.message_id == Message.id, *due),
+    )
+    notices: Any = select(null(), null(), null(), literal_column("''")).where(
+        exists().where(Delivery.message_id.is_(None), *due)
+    )
+    return union_all(messages, notices)
+
+
+_CLOSED, _LIVE = Shape(_closed), Shape(_live)

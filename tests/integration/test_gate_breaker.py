@@ -75,13 +75,13 @@ async def test_every_worker_sees_an_open_breaker_and_one_of_them_probes(db: Data
     assert turned_away.go == frozenset()
     assert {back.reason for back in turned_away.back} == {"mail takes nothing now"}
     async with db.transaction() as tx:
-        assert (await tx.execute(gate.shut_channels(tx))).scalars().all() == ["mail"]
+        assert (await tx.execute(gate.shut_channels(tx.now))).scalars().all() == ["mail"]
         waits = {(back.due_at - tx.now).total_seconds() for back in turned_away.back}
     assert all(28 < wait <= 30 for wait in waits)
 
     await time_for_a_probe(db)
     async with db.transaction() as tx:
-        assert (await tx.execute(gate.shut_channels(tx))).scalars().all() == []
+        assert (await tx.execute(gate.shut_channels(tx.now))).scalars().all() == []
     tried = await asyncio.gather(*(admit(db, worker, 5) for worker in (one, other)))
     assert sum(len(each.go) for each in tried) == 1
     await learn(db, one, GOOD)
@@ -108,7 +108,7 @@ async def test_a_shut_domain_holds_up_no_other_and_is_named_only_where_many_use_
     assert (await admit(db, worker, 3, "gmail.com")).go == frozenset()
     assert len((await admit(db, worker, 3, "other.example")).go) == 3
     async with db.transaction() as tx:
-        assert (await tx.execute(gate.shut_channels(tx))).scalars().all() == []
+        assert (await tx.execute(gate.shut_channels(tx.now))).scalars().all() == []
         state = await sending_state(tx)
         assert not (
             await tx.execute(select(BreakerRow.domain).where(BreakerRow.domain.contains("rare")))
