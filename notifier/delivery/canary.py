@@ -2,7 +2,7 @@
 
 A message is given its canary at approval (`is_wanted`); `claim` lets it have no more than `room` rows
 beyond those that ended. `Canaries.observe` stands in the transaction that settles. A fault is one that is not
-the recipient's: what the provider refuses of the words or of us, what fails, what nobody answers.
+the recipient's: what the provider refuses of the words, what fails, what nobody answers.
 """
 
 from collections import OrderedDict
@@ -43,7 +43,9 @@ def mark_of(outcome: Outcome) -> str:
     match outcome:
         case Throttled():
             return ""
-        case Refused(why=Refusal.CONTENT | Refusal.NOT_ALLOWED) | Failed() | Unknown():
+        case Refused(why=Refusal.NOT_ALLOWED):  # we are locked out: the breaker's business, not the message's
+            return ""
+        case Refused(why=Refusal.CONTENT) | Failed() | Unknown():
             return FAULT
         case _:
             return GOOD

@@ -1,6 +1,7 @@
 """What every process does beside sending: the sweep, look-ups of what is in doubt, digests, old things forgotten."""
 
 import asyncio
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from notifier.delivery.sweep import Swept, sweep
 from notifier.jobs import Handler
 from notifier.runtime import Service
 from notifier.staff import sessions
+from subscribers.homes import fill_places
 from subscribers.retention import drop_old_sign_ups
 
 log = structlog.get_logger()
@@ -49,11 +51,18 @@ class Upkeep:
         await self.gather_digests()
 
     async def tidy(self) -> None:
-        """Forget what has had its time, sign-ups nobody confirmed, sessions nobody uses; match late receipts."""
+        """Forget what has had its time, match late receipts, and place homes whose postcode came later."""
         async with self._service.db.transaction() as tx:
             await drop_old_sign_ups(tx)
             await sessions.drop_old(tx)
         await self._service.db.attempt(receipts.match_late_orphans)
+        await self._place_homes()
+
+    async def _place_homes(self) -> None:
+        """A page of people in each transaction."""
+        filled = await self._service.db.attempt(fill_places)
+        while filled.last is not None and not self._stopping.is_set():
+            filled = await self._service.db.attempt(partial(fill_places, after=filled.last))
 
     async def resolve_doubts(self) -> None:
         """Ask the providers for what is in doubt; each answer is written by itself."""

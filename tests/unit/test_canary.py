@@ -14,7 +14,7 @@ from notifier.models import Canary, Lane
         (Refused(why=Refusal.BAD_ADDRESS, reason="no such mailbox"), "."),
         (Refused(why=Refusal.OPTED_OUT, reason="stopped"), "."),
         (Refused(why=Refusal.CONTENT, reason="looks like spam"), "x"),
-        (Refused(why=Refusal.NOT_ALLOWED, reason="suspended"), "x"),
+        (Refused(why=Refusal.NOT_ALLOWED, reason="suspended"), ""),  # the breaker holds it
         (Failed(reason="connection refused"), "x"),
         (Unknown(reason="no answer"), "x"),
         (Throttled(after_seconds=3, reason="slow down"), ""),
