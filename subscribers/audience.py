@@ -65,6 +65,19 @@ class Criteria:
     without: Rows | None = field(default=None, compare=False)
     sample: Sample | None = None
 
+    @property
+    def is_nearly_everybody(self) -> bool:
+        """Does it ask nothing but what most people fulfil?"""
+        narrowed = (
+            self.topics
+            or self.languages
+            or self.homes
+            or self.near
+            or self.without_areas
+            or self.without_topics
+        )
+        return self.is_everywhere and not narrowed and self.without is None and self.sample is None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
@@ -231,7 +244,14 @@ async def with_sample_drawn(tx: Transaction, criteria: Criteria, as_of: datetime
 async def page_end(
     tx: Transaction, criteria: Criteria, as_of: datetime, *, after: UUID | None, people: int
 ) -> UUID | None:
-    """The last subscriber of the next so many people; None when there are fewer left."""
+    """The last subscriber of the next so many people; None when there are fewer left.
+
+    Of an audience that is nearly everybody, people who are not meant are counted too: their rows are not read twice.
+    """
+    if criteria.is_nearly_everybody:
+        each = select(Subscriber.id).where(*Span(after=after).holds(Subscriber.id)).order_by(Subscriber.id)
+        last: UUID | None = await tx.scalar(each.offset(people - 1).limit(1))
+        return last
     meant = select_people(criteria, as_of, Span(after=after)).subquery("meant")
     found: UUID | None = await tx.scalar(
         select(meant.c.subscriber_id).order_by(meant.c.subscriber_id).offset(people - 1).limit(1)

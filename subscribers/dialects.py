@@ -39,13 +39,20 @@ async def read_widely(tx: Transaction) -> None:
             await tx.execute(text(f"SET LOCAL {setting}"))
 
 
-async def write_widely(tx: Transaction) -> None:
+async def write_widely(tx: Transaction, *, in_step: bool = False) -> None:
     """For the rest of the transaction: a statement writes thousands of rows, each looked up in other tables.
 
     The service's connections plan every statement anew, foreign keys' own look-ups too: twice the cost of the rest.
+    in_step: what is written is read from the same stretch of several tables, nearly all of it. The planner takes
+    the bounds of each table for a chance of their own, expects a fiftieth of the rows, and would look each one up.
     """
     if tx.dialect == "postgresql":
-        await tx.execute(text("SET LOCAL plan_cache_mode = auto"))
+        await tx.execute(_IN_STEP if in_step else text("SET LOCAL plan_cache_mode = auto"))
+
+
+_IN_STEP = text(
+    "SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_nestloop', 'off', true)"
+)
 
 
 async def middle_of(tx: Transaction, table: str, column: str) -> UUID | None:
