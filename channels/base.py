@@ -97,7 +97,7 @@ class Prepared:
     def fill(self, values: Mapping[str, str]) -> bytes:
         """One recipient's bytes. KeyError where a hole has no value: a fault of the caller."""
         return b"".join(
-            piece if isinstance(piece, bytes) else piece.write(values[piece.name]) for piece in self.pieces
+            [piece if isinstance(piece, bytes) else piece.write(values[piece.name]) for piece in self.pieces]
         )
 
 
@@ -105,7 +105,8 @@ class Prepared:
 class Outgoing:
     """One recipient, one try.
 
-    attempt: signed token of this try; goes into callback addresses, so that a receipt finds it.
+    attempt: signed token of this try; goes into callback addresses, so that a receipt finds it. Empty for a
+    channel that tells it to nobody (`names_attempt`).
     delivery: signed token of the delivery, the same on every try; makes Message-ID and idempotency keys.
     sender: the address or number it is sent from. reply_to: where a reply should go (email).
     return_path: where a bounce should go (email). headers: further email headers, names and values.
@@ -274,7 +275,11 @@ class Idempotency(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What the service may rely on. slot_rows: *M*, most started and unsettled rows of one slot (bulk)."""
+    """What the service may rely on.
+
+    slot_rows: *M*, most started and unsettled rows of one slot (bulk). names_attempt: it tells the attempt's token
+    to somebody; where it does not, none is made.
+    """
 
     media: frozenset[Medium]
     replies: bool
@@ -284,6 +289,7 @@ class Capabilities:
     idempotency: Idempotency
     slot_rows: int = 1
     timeout_seconds: float = 30
+    names_attempt: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Self
 
 import aiosmtplib
@@ -40,10 +41,11 @@ MOST_CONNECTIONS = 256
 
 _OUR_ID = re.compile(r"<?d\.([a-z2-7.]{1,120})@", re.IGNORECASE)
 # Already in its one spelling: such an address needs no second reading, which takes longer than sending it.
-_ATOM, _LABEL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+", r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NORMAL = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+([a-z]{{2,63}})")
+_ATOMS = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+/=?^_`{|}~-."
+_LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+([a-z]{{2,63}})")
 # What may stand between the angle brackets of MAIL: one word of visible ASCII that does not close them.
-_PATH = re.compile(r"[!-;=?-~]{1,254}")
+_IN_PATH = bytes(octet for octet in range(0x21, 0x7F) if octet not in b"<>")
 
 
 def message_id(delivery: str, domain: str) -> str:
@@ -71,6 +73,7 @@ class EmailSmtp(OneMedium):
         idempotency=Idempotency.NONE,
         slot_rows=5,
         timeout_seconds=660,  # before the text, and after it
+        names_attempt=False,
     )
     variables = (
         Variable(
@@ -163,13 +166,13 @@ class EmailSmtp(OneMedium):
             return Refused(why=Refusal.BAD_ADDRESS, reason=str(error))
         except ValueError as error:
             return Refused(why=Refusal.CONTENT, reason=str(error))
-        if not _PATH.fullmatch(path):
+        if not _is_path(path):
             return Refused(why=Refusal.CONTENT, reason="the return path is no address")
         copy = filled(message, own)
         if isinstance(copy, Refused):
             return copy
         came = await self._attempt(path, to, copy, urgent=message.urgent)
-        return Accepted(provider_id=own_id) if came == Accepted(provider_id="") else came
+        return Accepted(provider_id=own_id) if isinstance(came, Accepted) and not came.provider_id else came
 
     # --- One transaction ------------------------------------------------------------------
 
@@ -199,10 +202,27 @@ class EmailSmtp(OneMedium):
 
 def _one_spelling(address: str) -> str:
     """As `addresses.email`, and at once for what is in its one spelling. BadAddress for any other."""
-    found = _NORMAL.fullmatch(address)
-    if found and found[1] not in addresses.NEVER_MAILED and len(address) <= addresses.LONGEST_EMAIL:
-        return address
-    return addresses.email(address)
+    return address if _is_one_spelling(address) else addresses.email(address)
+
+
+def _is_one_spelling(address: str) -> bool:
+    """Whether it surely is; what is odd is not."""
+    name, _, domain = address.rpartition("@")
+    is_short = len(address) <= addresses.LONGEST_EMAIL and len(name) <= addresses.LONGEST_LOCAL_PART
+    has_atoms = name.isascii() and not name.encode().translate(None, _ATOMS) and "" not in name.split(".")
+    return is_short and has_atoms and _is_usual_domain(domain)
+
+
+@lru_cache(maxsize=1024)
+def _is_usual_domain(domain: str) -> bool:
+    """Most people's are a few."""
+    found = _DOMAIN.fullmatch(domain)
+    return found is not None and found[1] not in addresses.NEVER_MAILED
+
+
+def _is_path(path: str) -> bool:
+    is_short = 0 < len(path) <= addresses.LONGEST_EMAIL
+    return is_short and path.isascii() and not path.encode().translate(None, _IN_PATH)
 
 
 def _was_closed(ended: Ended) -> bool:

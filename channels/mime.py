@@ -29,6 +29,9 @@ _ATOMS = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*")
 _PLAIN_IN_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _LEADING_DOTS = re.compile(rb"(?m)^\.+")
 _LINE = 76
+_LONGEST_WORD = 900  # that goes behind any name: a line has at most 998 octets
+# What stands in text, HTML and quoted-printable as it is, on two lines of which neither begins with a dot.
+_LINK = re.compile(r"(?!\.)([A-Za-z0-9/:._~-]{1,75})(?!\.)([A-Za-z0-9/:._~-]{0,75})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,9 @@ class QuotedHole(Hole):
     """A hole in a quoted-printable part."""
 
     def write(self, value: str) -> bytes:
+        link = _quoted_link(value)  # as nearly every value is
+        if link:
+            return link
         quoted = _quoted(super().write(value), goes_on=True)
         return b"=\r\n" + quoted + b"=\r\n" if quoted else b"=\r\n"
 
@@ -97,9 +103,8 @@ def envelope(
 
 def header(name: str, value: str) -> str:
     """One folded ASCII header. ValueError for line breaks, control characters, other letters, overlong words."""
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("not a header name")
-    if len(name) + 2 + len(_one_line(value)) <= _LINE:
+    _refuse_no_name(name)
+    if len(name) + 2 + len(_one_line(value)) <= _LINE or (" " not in value and len(value) <= _LONGEST_WORD):
         return f"{name}: {value}\r\n"
     lines = [f"{name}:"]
     for word in value.split(" "):
@@ -112,6 +117,13 @@ def header(name: str, value: str) -> str:
     return f"{folded}\r\n"
 
 
+@lru_cache(maxsize=8)
+def _quoted_link(value: str) -> bytes:
+    """A link between soft line breaks, once for text and HTML of the same mail; nothing for any other value."""
+    found = _LINK.fullmatch(value)
+    return b"=\r\n" + b"".join(part.encode() + b"=\r\n" for part in found.groups() if part) if found else b""
+
+
 # --- Header lines -------------------------------------------------------------------------
 
 
@@ -119,6 +131,12 @@ def header(name: str, value: str) -> str:
 def _date(at: datetime) -> str:
     """Asked for thousands of times a second, about one second."""
     return header("Date", format_datetime(at.astimezone(UTC)))
+
+
+@lru_cache(maxsize=64)
+def _refuse_no_name(name: str) -> None:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("not a header name")
 
 
 @lru_cache(maxsize=64)

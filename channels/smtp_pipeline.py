@@ -7,6 +7,7 @@ after 354 and an accepted recipient, so a break before it certainly sent nothing
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import cast
@@ -55,6 +56,9 @@ class _Waits(IntEnum):
     DATA = 3
     TEXT = 4
     CLEARED = 5  # after a refusal: to RSET, or to the dot that ends a text nobody wanted
+
+
+_AFTER = {_Waits.SENDER: _Waits.RECIPIENT, _Waits.RECIPIENT: _Waits.DATA}
 
 
 class Pipeline(asyncio.Protocol):
@@ -162,46 +166,46 @@ class Pipeline(asyncio.Protocol):
         if self._ended is None or not 200 <= code < 600:
             self._break_off()
             return
-        words = lines[0][4:] if len(lines) == 1 else b"\n".join([line[4:] for line in lines])
-        text = words.decode("utf-8", "replace").strip()
-        match self._waits:
-            case _Waits.SENDER:
-                self._hear_address(Reply(Stage.SENDER, code, text))
-            case _Waits.RECIPIENT:
-                self._recipient_taken = code < 300
-                self._hear_address(Reply(Stage.RECIPIENT, code, text))
-            case _Waits.DATA:
-                self._hear_data(Reply(Stage.TEXT, code, text))
-            case _Waits.TEXT if 300 <= code < 400:
+        waits = self._waits
+        if waits is _Waits.SENDER:
+            self._hear_address(Stage.SENDER, code, lines)
+        elif waits is _Waits.RECIPIENT:
+            self._recipient_taken = code < 300
+            self._hear_address(Stage.RECIPIENT, code, lines)
+        elif waits is _Waits.DATA:
+            self._hear_data(code, lines)
+        elif waits is _Waits.TEXT:
+            if 300 <= code < 400:
                 self._break_off()
-            case _Waits.TEXT:
-                self._end(Reply(Stage.TEXT, code, text), is_clean=code != _CLOSING)
-            case _:
-                self._end(self._refusal or self._broken(), is_clean=code != _CLOSING)
+            else:
+                self._end(_reply(Stage.TEXT, code, lines), is_clean=code != _CLOSING)
+        else:
+            self._end(self._refusal or self._broken(), is_clean=code != _CLOSING)
 
-    def _hear_address(self, reply: Reply) -> None:
+    def _hear_address(self, stage: Stage, code: int, lines: Sequence[bytes]) -> None:
         """A word on the sender or the recipient."""
-        if 300 <= reply.code < 400:
+        if 300 <= code < 400:
             self._break_off()
-        elif reply.code >= 400 and self._refusal is None:
-            self._refuse(reply, unanswered=self._at_once)
+        elif code >= 400 and self._refusal is None:
+            self._refuse(_reply(stage, code, lines), unanswered=self._at_once)
         else:
             self._next()
 
     def _next(self) -> None:
-        was, self._waits = self._waits, _Waits(self._waits + 1)
+        was, self._waits = self._waits, _AFTER[self._waits]
         if not self._at_once:
             self._transport.write(self._recipient if was is _Waits.SENDER else b"DATA\r\n")
 
-    def _hear_data(self, reply: Reply) -> None:
-        if reply.code < 400:
-            self._hear_go_ahead(reply)
+    def _hear_data(self, code: int, lines: Sequence[bytes]) -> None:
+        if code < 400:
+            self._hear_go_ahead(code)
         else:
-            self._refuse(self._refusal or reply, unanswered=False, is_closing=reply.code == _CLOSING)
+            refusal = self._refusal or _reply(Stage.TEXT, code, lines)
+            self._refuse(refusal, unanswered=False, is_closing=code == _CLOSING)
 
-    def _hear_go_ahead(self, reply: Reply) -> None:
+    def _hear_go_ahead(self, code: int) -> None:
         """354. Also where all was refused: then no mail may come of it (RFC 2920 §3.1)."""
-        if reply.code != 354 or self._transport.is_closing():
+        if code != 354 or self._transport.is_closing():
             self._break_off()
         elif self._refusal is None:
             self._handed_over, self._waits = True, _Waits.TEXT
@@ -265,6 +269,11 @@ class Pipeline(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _reply(stage: Stage, code: int, lines: Sequence[bytes]) -> Reply:
+    words = lines[0][4:] if len(lines) == 1 else b"\n".join([line[4:] for line in lines])
+    return Reply(stage, code, words.decode("utf-8", "replace").strip())
 
 
 def stuffed(text: bytes) -> bytes:

@@ -6,7 +6,7 @@ officer saw is what leaves. Values that differ from person to person are filled 
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from channels.base import Content, Medium, Outgoing, Prepared, hole
+from channels.base import Content, Hole, Medium, Outgoing, Prepared, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
@@ -48,6 +48,7 @@ KEPT = 256  # compiled messages kept in the process
 LONGEST_SECONDS = 1.0  # that compiling one may take
 UNWRITABLE = "its words cannot be made"
 VARIABLES = "notices.variables"
+_LINKS = {"manage_url": manage_url, "unsubscribe_url": unsubscribe_url}
 
 
 Key = tuple[Any, ...]
@@ -87,12 +88,16 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """Compiled words, the words they came from, and what one copy costs: personal values are of one length."""
+    """Compiled words, the words they came from, and what one copy costs: personal values are of one length.
+
+    holes: names of the values that are filled in.
+    """
 
     prepared: Prepared
     words: Words
     parts: int
     pence: float
+    holes: frozenset[str]
 
 
 class Contents:
@@ -132,10 +137,11 @@ class Contents:
     def outgoing(self, delivery: Started, ready: Ready) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
         settings, keys = self._settings, self._keys
-        values = self._values(delivery)
         is_mail, is_text = delivery.medium == Medium.EMAIL, delivery.medium == Medium.SMS
+        values = self._values(delivery, ready.holes)
+        names_attempt = self._channels[delivery.channel].capabilities.names_attempt
         return Outgoing(
-            attempt=attempt_token(keys, delivery.id, delivery.number),
+            attempt=attempt_token(keys, delivery.id, delivery.number) if names_attempt else "",
             delivery=delivery_token(keys, delivery.id),
             to=delivery.address,
             prepared=ready.prepared,
@@ -143,17 +149,30 @@ class Contents:
             sender=ready.words.sender_number if is_text else "",
             reply_to=reply_address(keys, delivery.id, settings.mail_domain) if is_mail else "",
             return_path=bounce_address(keys, delivery.id, settings.mail_domain) if is_mail else "",
-            headers=_headers(ready.words, values) if is_mail else {},
+            headers=self._headers(delivery, ready.words, values) if is_mail else {},
             urgent=delivery.lane is Lane.URGENT,
         )
 
-    def _values(self, row: Row) -> dict[str, str]:
-        """What differs from person to person, by the name of its hole."""
+    def _values(self, row: Row, holes: Collection[str] = _LINKS) -> dict[str, str]:
+        """What differs from person to person, by the name of its hole. holes: those there are."""
         keys, url = self._keys, self._settings.public_url
         return {
-            "manage_url": manage_url(keys, url, row.contact_point_id, row.link_version),
-            "unsubscribe_url": unsubscribe_url(keys, url, row.contact_point_id, row.link_version),
+            name: link(keys, url, row.contact_point_id, row.link_version)
+            for name, link in _LINKS.items()
+            if name in holes
         }
+
+    def _headers(self, row: Row, words: Words, values: Mapping[str, str]) -> dict[str, str]:
+        """How mail is marked: one-click unsubscribe (RFC 8058) for what goes to many, robot (RFC 3834) or answer."""
+        kind = words.notice_kind
+        if kind is None or kind is NoticeKind.DIGEST:
+            link = values.get("unsubscribe_url") or self._values(row)["unsubscribe_url"]
+            return {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+        if kind is NoticeKind.ANSWER:
+            before = str(words.variables.get("in_reply_to") or "")
+            references = str(words.variables.get("references") or before)
+            return {"In-Reply-To": before, "References": references} if before else {}
+        return {"Auto-Submitted": "auto-replied" if kind in _REPLIES else "auto-generated"}
 
     async def _words(self, tx: Tx, row: Row) -> Words:
         if row.message_id is not None:
@@ -177,7 +196,13 @@ class Contents:
                 prepared = channel.prepare(content)
         except Exception as error:
             return f"{UNWRITABLE}: {type(error).__name__}"
-        ready = Ready(prepared=prepared, words=words, parts=estimate.parts, pence=estimate.cost_pence)
+        ready = Ready(
+            prepared=prepared,
+            words=words,
+            parts=estimate.parts,
+            pence=estimate.cost_pence,
+            holes=frozenset(piece.name for piece in prepared.pieces if isinstance(piece, Hole)),
+        )
         if row.message_id is not None:
             self._ready[key] = ready
             while len(self._ready) > KEPT:
@@ -284,21 +309,6 @@ async def _still_within(tx: Tx, digest: UUID, items: Sequence[Mapping[str, str]]
     rows = await tx.execute(select(Delivery.message_id).where(Delivery.digest_notice_id == digest))
     within = {str(message) for message in rows.scalars()}
     return [item for item in items if item.get("message") in within or "message" not in item]
-
-
-def _headers(words: Words, values: Mapping[str, str]) -> dict[str, str]:
-    """How mail is marked: one-click unsubscribe (RFC 8058) for what goes to many, robot (RFC 3834) or answer."""
-    kind = words.notice_kind
-    if kind is None or kind is NoticeKind.DIGEST:
-        return {
-            "List-Unsubscribe": f"<{values['unsubscribe_url']}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        }
-    if kind is NoticeKind.ANSWER:
-        before = str(words.variables.get("in_reply_to") or "")
-        references = str(words.variables.get("references") or before)
-        return {"In-Reply-To": before, "References": references} if before else {}
-    return {"Auto-Submitted": "auto-replied" if kind in _REPLIES else "auto-generated"}
 
 
 _REPLIES = frozenset({NoticeKind.ACKNOWLEDGEMENT, NoticeKind.QUESTION, NoticeKind.HELP, NoticeKind.RECEIPT})
