@@ -88,7 +88,8 @@ async def mark(
     permits = await judge(tx, cases, rules)
     if not all(permit.starts for permit in permits.values()):
         await turn_away(tx, permits)
-    going = [row for row in claimed if row.id in permits and permits[row.id].starts]
+    # A row whose lease ran out may be claimed again by the same worker, and stand here twice: it starts once.
+    going = [row for row in by_id.values() if row.id in permits and permits[row.id].starts]
     if admit is not None and going:
         back = await admit(tx, going)
         await put_back(tx, back, owner)

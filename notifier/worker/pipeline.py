@@ -192,8 +192,8 @@ class Pipeline:
             now, wall = time.monotonic(), time.time()
             started = await self._service.db.attempt(lambda tx: self._mark(tx, rows, later), point="C4")
         finally:
-            ids = {each.id for each in started}
-            self._give_room([held.row for held in rows if held.row.id not in ids])
+            going = {(each.id, each.number) for each in started}
+            self._give_room([held.row for held in rows if (held.row.id, held.row.fence) not in going])
         good = max(AFTER_TIMEOUT.total_seconds() * self._factor, LEAST_GOOD_SECONDS)
         ready = {held.row.id: held.ready for held in rows}
         self._flying += len(started)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tests.fakes import smtp
 from tests.faults.drill import QUICK, drill, in_this_process
+from tests.faults.history import story
 from tests.faults.plugin import Line, Size
 from tests.providers import Providers
 
@@ -23,6 +24,8 @@ async def test_mails_cut_after_the_dot_are_sent_once_more_under_the_same_message
             await stage.publish(media=("email",))
             seconds = await stage.over(seconds=90)
         found = await stage.history()
+        for key in sorted(found.repeated - found.flagged)[:3]:
+            print(key, await story(stage.db, found.ledger[key].id))  # noqa: T201 - shown where the test fails
     names: dict[str, set[str]] = {}
     for mail in far_ends.mail.accepted:
         names.setdefault(mail.to, set()).add(str(mail.message["Message-ID"]))

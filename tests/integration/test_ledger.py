@@ -87,6 +87,22 @@ async def test_a_stale_fence_starts_nothing(db: Database) -> None:
         assert await mark(tx, late, "sleeper", timeout_seconds=10) == []
 
 
+async def test_a_row_claimed_twice_by_one_worker_starts_once(db: Database) -> None:
+    """Its lease ran out while it waited for a place, and the same worker took it again: both stand in its queue."""
+    world = await world_of(db)
+    await publish(db, world)
+    async with db.transaction() as tx:
+        first = await claim(tx, Lane.WARD, 50, "one")
+        await tx.execute(update(Delivery).values(lease_until=tx.now - timedelta(seconds=1)))
+    async with db.transaction() as tx:
+        await sweep(tx)
+        again = await claim(tx, Lane.WARD, 50, "one")
+    async with db.transaction() as tx:
+        started = await mark(tx, [*first, *again], "one", timeout_seconds=10)
+    assert Counter(each.id for each in started) == Counter(row.id for row in again)
+    assert {each.number for each in started} == {2}
+
+
 @pytest.mark.parametrize(
     ("outcome", "state"),
     [
