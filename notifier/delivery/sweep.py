@@ -77,6 +77,15 @@ async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
     )
 
 
+async def rescue(tx: Tx, *, factor: float = 1.0) -> Swept:
+    """The leases that ran out, and nothing else: one probe of their index, so it may run every other second."""
+    if tx.dialect == POSTGRESQL and not await tx.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+        return Swept()
+    returned = await _return_leases(tx)
+    doubted, held = await _doubt_unsettled(tx, factor)
+    return Swept(returned=returned, doubted=doubted, held=held)
+
+
 async def forget_leases(tx: Tx) -> None:
     """Let every lease run out now: at the start of a process that is the only one to send."""
     await tx.execute(

@@ -19,7 +19,7 @@ from channels.base import Outcome, Unknown
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed, claim, hold, put_back
 from notifier.delivery.content import Contents, Key, Ready, Words
-from notifier.delivery.mark import AFTER_TIMEOUT, Started, mark
+from notifier.delivery.mark import Started, lease, mark
 from notifier.delivery.policy import rules_of
 from notifier.delivery.send import send
 from notifier.models import Lane
@@ -60,6 +60,10 @@ class Pipeline:
         self.slots = slots_of(lane, service.settings.slots)
         self._rows = {name: rows_of(lane, c.capabilities.slot_rows) for name, c in service.channels.items()}
         self._timeouts = {name: c.capabilities.timeout_seconds for name, c in service.channels.items()}
+        self._good = {
+            name: max(lease(self._timeouts, name).total_seconds() * self._factor, LEAST_GOOD_SECONDS)
+            for name in self._timeouts
+        }
         places = self.slots * max(self._rows.values(), default=1)
         self._batch = min(max(2 * places, LEAST_CLAIMED), MOST_CLAIMED)
         self._free, self._turn, self._flying, self._unsettled = self.slots * SLOT, 0, 0, 0
@@ -194,10 +198,10 @@ class Pipeline:
         finally:
             going = {(each.id, each.number) for each in started}
             self._give_room([held.row for held in rows if (held.row.id, held.row.fence) not in going])
-        good = max(AFTER_TIMEOUT.total_seconds() * self._factor, LEAST_GOOD_SECONDS)
         ready = {held.row.id: held.ready for held in rows}
         self._flying += len(started)
         for each in started:
+            good = self._good[each.channel]
             self._turns.put_nowait(Turn(each, ready[each.id], now + good, wall + good))
 
     async def _mark(self, tx: Tx, rows: Sequence[Held], later: Collection[Later]) -> list[Started]:

@@ -14,7 +14,7 @@ from notifier.delivery.evidence import unclaimed
 from notifier.delivery.send import tried
 from notifier.delivery.settle import resolve
 from notifier.delivery.settled import record
-from notifier.delivery.sweep import Swept, sweep
+from notifier.delivery.sweep import Swept, rescue, sweep
 from notifier.jobs import Handler
 from notifier.runtime import Service
 from notifier.staff import sessions
@@ -37,18 +37,15 @@ class Upkeep:
         while more and not self._stopping.is_set():
             swept: Swept = await self._service.db.attempt(lambda tx: sweep(tx, factor=self._factor))
             more = swept.more
+            _say(swept)
             for message in swept.unclosed:
                 await self._close(str(message))
-            if swept.returned or swept.doubted or swept.held or swept.expired:
-                log.info(
-                    "swept",
-                    returned=swept.returned,
-                    doubted=swept.doubted,
-                    held=swept.held,
-                    expired=swept.expired,
-                )
         await self.resolve_doubts()
         await self.gather_digests()
+
+    async def rescue(self) -> None:
+        """What a lost worker held: an alert must not wait for the whole sweep."""
+        _say(await self._service.db.attempt(lambda tx: rescue(tx, factor=self._factor)))
 
     async def tidy(self) -> None:
         """Forget what has had its time, match late receipts, and place homes whose postcode came later."""
@@ -108,3 +105,14 @@ class Upkeep:
         while not done and not self._stopping.is_set():
             step = await self._service.db.attempt(lambda tx: digest.plan_page(tx, self._service.settings))
             done = step.done
+
+
+def _say(swept: Swept) -> None:
+    if swept.returned or swept.doubted or swept.held or swept.expired:
+        log.info(
+            "swept",
+            returned=swept.returned,
+            doubted=swept.doubted,
+            held=swept.held,
+            expired=swept.expired,
+        )

@@ -28,7 +28,7 @@ from notifier.worker.watch import Watch
 
 log = structlog.get_logger()
 
-SWEEP_SECONDS, LEAST_SWEEP_SECONDS = 10.0, 0.2
+SWEEP_SECONDS, RESCUE_SECONDS, LEAST_SWEEP_SECONDS = 10.0, 2.0, 0.2
 LOOK_SECONDS = {Lane.URGENT: 0.5, Lane.TRANSACTIONAL: 0.5, Lane.WARD: 4.0, Lane.BULLETIN: 4.0}
 TIDY_SECONDS = 3600.0
 ALL_LANES = tuple(Lane)
@@ -70,6 +70,7 @@ class Worker:
             serving = [tasks.create_task(pipeline.run()) for pipeline in self._pipelines.values()]
             serving += [tasks.create_task(self._look(lane)) for lane in self.lanes]
             serving.append(tasks.create_task(self._sweep()))
+            serving.append(tasks.create_task(self._rescue()))
             serving.append(tasks.create_task(self._tidy()))
             serving.append(tasks.create_task(self._watch_over()))
             await asyncio.wait(serving)
@@ -132,6 +133,15 @@ class Worker:
     async def _watch_over(self) -> None:
         look = self._watch.look
         await every(WATCH_SECONDS, look, self._stopping, factor=self._factor, least=LEAST_WATCH_SECONDS)
+
+    async def _rescue(self) -> None:
+        await every(
+            RESCUE_SECONDS,
+            self._upkeep.rescue,
+            self._stopping,
+            factor=self._factor,
+            least=LEAST_SWEEP_SECONDS,
+        )
 
     async def _tidy(self) -> None:
         async def tidy() -> None:
