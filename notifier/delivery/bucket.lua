@@ -74,13 +74,20 @@ local function spend(bucket, rate, cost, bulk)
   bucket.hits = math.max(bucket.hits + cost, 0)
 end
 
--- ARGV: a usual rate for each bucket; then for each ask its cost, 1 if it is bulk, how many buckets, and which.
-local function read_asks(place)
+-- ARGV[3]: a usual rate for each bucket; then for each ask its cost, 1 if it is bulk, how many buckets, and which.
+-- All in one text, for hundreds of arguments cost the caller more than the asking.
+local function read_words()
+  local words = {}
+  for word in string.gmatch(ARGV[3], '%S+') do words[#words + 1] = tonumber(word) end
+  return words
+end
+
+local function read_asks(words, place)
   local asks = {}
-  while place <= #ARGV do
-    local ask = {cost = tonumber(ARGV[place]), bulk = ARGV[place + 1] == '1', of = {}}
-    local many = tonumber(ARGV[place + 2])
-    for number = 1, many do ask.of[number] = tonumber(ARGV[place + 2 + number]) end
+  while place <= #words do
+    local ask = {cost = words[place], bulk = words[place + 1] == 1, of = {}}
+    local many = words[place + 2]
+    for number = 1, many do ask.of[number] = words[place + 2 + number] end
     asks[#asks + 1] = ask
     place = place + 3 + many
   end
@@ -88,15 +95,15 @@ local function read_asks(place)
 end
 
 if ARGV[1] == 'take' or ARGV[1] == 'back' then
-  local buckets, rates, promised, waits = {}, {}, {}, {}
+  local buckets, rates, promised, waits, words, all_go = {}, {}, {}, {}, read_words(), true
   for place, key in ipairs(KEYS) do
-    local usual = tonumber(ARGV[2 + place])
+    local usual = words[place]
     buckets[place] = load(key, usual)
     rates[place] = rate_of(buckets[place], usual)
     refill(buckets[place], rates[place])
     promised[place] = 0
   end
-  for _, ask in ipairs(read_asks(3 + #KEYS)) do
+  for _, ask in ipairs(read_asks(words, 1 + #KEYS)) do
     local wait, slowest, slow = 0, 0, {}
     if ARGV[1] == 'back' then
       for _, place in ipairs(ask.of) do spend(buckets[place], rates[place], -ask.cost, ask.bulk) end
@@ -116,11 +123,12 @@ if ARGV[1] == 'take' or ARGV[1] == 'back' then
         for _, place in ipairs(ask.of) do spend(buckets[place], rates[place], ask.cost, ask.bulk) end
       end
     end
+    all_go = all_go and wait == 0
     waits[#waits + 1] = string.format('%.6f', wait)
     waits[#waits + 1] = slowest
   end
   for place, key in ipairs(KEYS) do save(key, buckets[place]) end
-  return waits
+  return all_go and {} or waits
 end
 
 -- ARGV: the usual rate, seconds in which nothing is given, the factor of all waits.

@@ -91,17 +91,19 @@ async def claim(
     factor: float = 1.0,
     turn: int = 0,
     without: Collection[str] = (),
+    lately: Collection[UUID] = (),
 ) -> list[Claimed]:
     """Lease up to `limit` due rows of a lane; rows another worker holds are passed over.
 
     Teams get equal shares, each the oldest of its own; `turn` says whose turn it is. Nothing is taken of a
     message that is not sending, of a held team, nor for a channel that is held, shut, or named by `without`.
+    lately: messages of which the claim before took rows; whether they have more due is not asked first.
     Crash after it: the lease runs out.
     """
     shut = await closed(tx)
     if shut.system:
         return []
-    parts = shares(await live(tx, lane, shut), limit, turn)
+    parts = shares(await live(tx, lane, shut, lately), limit, turn)
     if not parts:
         return []
     given = {

@@ -164,6 +164,8 @@ class RedisCounters(Counters):
     async def take(self, asks: Sequence[Ask], rates: Mapping[str, float]) -> Sequence[Turn]:
         names = _names(asks)
         found = await self._ask("take", asks, rates)
+        if not found:
+            return [NOW] * len(asks)
         return [
             Turn(after_seconds=float(wait), bucket=names[int(place) - 1]) if int(place) else NOW
             for wait, place in zip(found[::2], found[1::2], strict=True)
@@ -184,10 +186,11 @@ class RedisCounters(Counters):
 
     async def _ask(self, act: str, asks: Sequence[Ask], rates: Mapping[str, float]) -> Any:
         place = {name: number for number, name in enumerate(_names(asks), start=1)}
-        words: list[Any] = [*(rates.get(name, 0.0) for name in place)]
+        words = [repr(float(rates.get(name, 0.0))) for name in place]
         for ask in asks:
-            words += [ask.cost, int(ask.bulk), len(ask.buckets), *(place[name] for name in ask.buckets)]
-        return await self._run(act, list(place), words)
+            of = " ".join([str(place[name]) for name in ask.buckets])
+            words.append(f"{float(ask.cost)!r} {ask.bulk:d} {len(ask.buckets)} {of}")
+        return await self._run(act, list(place), [" ".join(words)])
 
     async def _run(self, act: str, names: Sequence[str], words: Sequence[Any]) -> Any:
         clock = repr(self._clock()) if self._clock else ""

@@ -79,10 +79,10 @@ def given(name: str, kind: Any) -> BindParameter[Any]:
     return bindparam(name, None, type_=kind, required=False)
 
 
-def is_one_of(column: Any, name: str, of: str) -> ColumnElement[bool]:
+def is_one_of(column: Any, name: str, of: str, kind: Any = BigInteger) -> ColumnElement[bool]:
     """`column` is one of the ids given as `name`: an array on PostgreSQL, a list elsewhere."""
     if of == POSTGRESQL:
-        held: ColumnElement[bool] = column == any_(given(name, ARRAY(BigInteger)))
+        held: ColumnElement[bool] = column == any_(given(name, ARRAY(kind)))
         return held
     found: ColumnElement[bool] = column.in_(bindparam(name, expanding=True, required=False))
     return found

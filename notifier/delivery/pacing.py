@@ -17,6 +17,7 @@ from notifier.delivery.counters import Ask, Counters, CountersLost, LocalCounter
 log = structlog.get_logger()
 
 LOST_SECONDS = 1.0  # until counters that were lost are asked again
+MOST_KNOWN = 4096  # names of buckets kept ready
 SOON_SECONDS = 1.0  # a shorter wait needs no place in the queue
 LONGEST_QUEUE_SECONDS = 300.0
 
@@ -59,6 +60,7 @@ class Pacer:
     local: LocalCounters = field(default_factory=LocalCounters)
     is_lost: bool = False
     _ask_again_at: float = float("-inf")
+    _known: dict[tuple[str, str, str], list[tuple[str, float]]] = field(default_factory=dict)
     _queued_until: dict[str, float] = field(default_factory=dict)
 
     async def take(self, wants: Sequence[Want]) -> list[float]:
@@ -110,6 +112,14 @@ class Pacer:
 
     def _buckets(self, want: Want) -> list[tuple[str, float]]:
         """Names and usual rates (0: no limit) of the buckets a row needs: the provider's first, the domain's last."""
+        key = (want.channel, want.sender, want.domain)
+        if key not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = self._buckets_of(want)
+        return self._known[key]
+
+    def _buckets_of(self, want: Want) -> list[tuple[str, float]]:
         found = [(want.channel, self.rates.get(want.channel, 0.0))]
         for scope, value in (("sender", want.sender), ("domain", want.domain)):
             if value:

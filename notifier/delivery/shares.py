@@ -4,7 +4,7 @@ Teams take turns with equal shares, and so do the messages of one team. Notices 
 The order moves on with every claim, so that a hundred wards posting at once all move on together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Integer,
+    Uuid,
     exists,
     func,
     literal_column,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 
 from notifier.db import Tx
 from notifier.delivery.canary import room
-from notifier.delivery.fast import Shape, given
+from notifier.delivery.fast import Shape, given, is_one_of
 from notifier.delivery.gate import shut_channels
 from notifier.models import (
     IS_PENDING,
@@ -71,9 +72,12 @@ async def closed(tx: Tx) -> Closed:
     )
 
 
-async def live(tx: Tx, lane: Lane, now_closed: Closed) -> list[Live]:
-    """What may be claimed in a lane now: a probe of the index for each live message, never a count."""
-    rows = await _LIVE.rows(tx, lane=int(lane), now=tx.now)
+async def live(tx: Tx, lane: Lane, now_closed: Closed, lately: Collection[UUID] = ()) -> list[Live]:
+    """What may be claimed in a lane now: a probe of the index for each live message, never a count.
+
+    lately: messages that had rows a moment ago. They are not probed, for that meets every row taken since.
+    """
+    rows = await _LIVE.rows(tx, lane=int(lane), now=tx.now, lately=list(lately))
     found = []
     for row in rows:
         if row.id is None:
@@ -130,7 +134,7 @@ def _closed(_of: str) -> Executable:
     )
 
 
-def _live(_of: str) -> Executable:
+def _live(of: str) -> Executable:
     now, lane = given("now", UTCDateTime()), given("lane", Integer)
     due = (IS_PENDING, Delivery.digest.is_(None), Delivery.lane == lane, Delivery.due_at <= now)
     messages = select(Message.id, Message.team_id, Message.canary, Message.canary_seen).where(
@@ -140,7 +144,9 @@ def _live(_of: str) -> Executable:
             Message.state == MessageState.SENDING,
             (Message.state == MessageState.SCHEDULED) & (Message.send_at <= now),
         ),
-        exists().where(Delivery.message_id == Message.id, *due),
+        or_(
+            is_one_of(Message.id, "lately", of, Uuid), exists().where(Delivery.message_id == Message.id, *due)
+        ),
     )
     notices: Any = select(null(), null(), null(), literal_column("''")).where(
         exists().where(Delivery.message_id.is_(None), *due)

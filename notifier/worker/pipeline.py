@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 import structlog
 
@@ -68,9 +69,10 @@ class Pipeline:
         self._batch = min(max(2 * places, LEAST_CLAIMED), MOST_CLAIMED)
         self._free, self._turn, self._flying, self._unsettled = self.slots * SLOT, 0, 0, 0
         self._ahead: deque[Held] = deque()
+        self._lately: set[UUID] = set()  # messages of which the latest claim took rows
         self._nudge, self._room = asyncio.Event(), asyncio.Event()
         self._turns: asyncio.Queue[Turn | None] = asyncio.Queue()
-        self._settler = Settler(service, lane, seams, enough=max(places // 4, 1), freed=self._give_room)
+        self._settler = Settler(service, lane, seams, enough=max(places // 2, 1), freed=self._give_room)
 
     @property
     def holding(self) -> list[int]:
@@ -159,7 +161,9 @@ class Pipeline:
             factor=self._factor,
             turn=self._turn,
             without=self._seams.without(self.lane),
+            lately=self._lately,
         )
+        self._lately = {row.message_id for row in rows if row.message_id}
         strange = [Later(row.id, NOT_HERE_SECONDS, NOT_HERE) for row in rows if row.channel not in self._rows]
         await self._put_back(tx, strange)
         rows = [row for row in rows if row.channel in self._rows]
@@ -244,7 +248,8 @@ class Pipeline:
             if time.monotonic() < turn.until and time.time() < turn.until_wall:
                 outcome = await self._send(turn)
             self._flying -= 1
-            self._settler.take((turn.started, outcome), is_last=not self._flying)
+            is_wanted = bool(self._ahead) and self._turns.qsize() <= self.slots
+            self._settler.take((turn.started, outcome), is_last=not self._flying, is_wanted=is_wanted)
 
     async def _send(self, turn: Turn) -> Outcome:
         try:
