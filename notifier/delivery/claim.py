@@ -36,7 +36,7 @@ from notifier.db import Tx
 from notifier.delivery.fast import POSTGRESQL, Shape, given, is_one_of
 from notifier.delivery.record import note_events
 from notifier.delivery.shares import closed, live, shares
-from notifier.models import IS_PENDING, Delivery, DeliveryState, Lane, Message, Notice
+from notifier.models import IS_IN_FLIGHT, IS_PENDING, Delivery, DeliveryState, Lane, Message, Notice
 from subscribers.contact_points import ADDRESS
 from subscribers.models import ContactPoint, Subscriber
 from subscribers.signing import CannotOpen
@@ -148,9 +148,7 @@ async def release(tx: Tx, owner: str, ids: Collection[int] | None = None) -> int
     """Give back what this worker leased and did not start: all of it at an orderly stop, or these rows."""
     these = [Delivery.id.in_(list(ids))] if ids is not None else []
     given = await tx.execute(
-        update(Delivery)
-        .where(Delivery.lease_until.is_not(None), *_leased_by(owner), *these)
-        .values(_PENDING_AGAIN)
+        update(Delivery).where(IS_IN_FLIGHT, *_leased_by(owner), *these).values(_PENDING_AGAIN)
     )
     return given.rowcount
 

@@ -28,6 +28,7 @@ from notifier.delivery.canary import room
 from notifier.delivery.fast import Shape, given, is_one_of
 from notifier.delivery.gate import shut_channels
 from notifier.models import (
+    IS_IN_FLIGHT,
     IS_PENDING,
     Canary,
     Delivery,
@@ -114,7 +115,7 @@ def shares(found: Sequence[Live], limit: int, turn: int) -> list[tuple[UUID | No
 
 async def _room(tx: Tx, message: UUID, seen: str) -> int:
     """How many more rows a message may lease whose canary is still out."""
-    in_flight = select(func.count()).where(Delivery.lease_until.is_not(None), Delivery.message_id == message)
+    in_flight = select(func.count()).where(IS_IN_FLIGHT, Delivery.message_id == message)
     return room(seen, await tx.scalar(in_flight) or 0)
 
 

@@ -7,7 +7,7 @@ a page at a time, and only through the indexes of what is open: a million waitin
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import DOUBT_WAIT
 from notifier.models import (
     IS_IN_DOUBT,
+    IS_IN_FLIGHT,
     IS_PENDING,
     Delivery,
     DeliveryState,
@@ -88,11 +89,7 @@ async def rescue(tx: Tx, *, factor: float = 1.0) -> Swept:
 
 async def forget_leases(tx: Tx) -> None:
     """Let every lease run out now: at the start of a process that is the only one to send."""
-    await tx.execute(
-        update(Delivery)
-        .where(Delivery.lease_until.is_not(None))
-        .values(lease_until=tx.now - timedelta(seconds=1))
-    )
+    await tx.execute(update(Delivery).where(IS_IN_FLIGHT).values(lease_until=tx.now - timedelta(seconds=1)))
 
 
 async def forgotten(tx: Tx, lanes: Collection[Lane] = tuple(Lane)) -> list[tuple[str, str]]:
@@ -300,8 +297,10 @@ async def _finish_messages(tx: Tx) -> int:
         Delivery.digest.in_([Frequency.DAILY, Frequency.WEEKLY]),
     )
     of_a_message = Delivery.message_id.is_not(None)
-    in_flight = select(Delivery.message_id).where(Delivery.lease_until.is_not(None), of_a_message)
-    in_doubt = select(Delivery.message_id).where(IS_IN_DOUBT, of_a_message)
+    in_flight = select(Delivery.message_id).where(IS_IN_FLIGHT, of_a_message)
+    in_doubt = select(Delivery.message_id).where(
+        IS_IN_DOUBT, Delivery.due_at > datetime(1970, 1, 1, tzinfo=UTC), of_a_message
+    )
     done = await tx.execute(
         update(Message)
         .where(

@@ -3,6 +3,7 @@
 from notifier.models.consultations import Consultation, ConsultationState, WardPriority
 from notifier.models.deliveries import (
     IS_IN_DOUBT,
+    IS_IN_FLIGHT,
     IS_PENDING,
     Attempt,
     Delivery,
@@ -53,6 +54,7 @@ from notifier.models.teams import (
 
 __all__ = [
     "IS_IN_DOUBT",
+    "IS_IN_FLIGHT",
     "IS_PENDING",
     "Alarm",
     "ApiToken",

@@ -4,7 +4,7 @@ A delivery is one message or one notice for one contact point. The row is the qu
 numbers for speed; outside the building they appear only inside signed tokens.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from uuid import UUID
 
@@ -168,6 +168,8 @@ class Delivery(Base):
 # Written as a constant, so that both databases see that the partial indexes serve.
 IS_PENDING = Delivery.state == literal(DeliveryState.PENDING.value, literal_execute=True)
 IS_IN_DOUBT = Delivery.state == literal(DeliveryState.IN_DOUBT.value, literal_execute=True)
+# Leased or started. As a comparison, or SQLite would not think of the index that holds these alone.
+IS_IN_FLIGHT = Delivery.lease_until > datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Attempt(Base):

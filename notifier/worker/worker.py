@@ -59,11 +59,10 @@ class Worker:
             async with self.service.db.transaction() as tx:
                 await forget_leases(tx)
         async with self.service.db.apart() as aside, asyncio.TaskGroup() as tasks:
+            over = asyncio.Event()
             heart = Heartbeat(aside, self.owner, list(self._pipelines.values()), factor=self._factor)
             beating = tasks.create_task(
-                every(
-                    BEAT_SECONDS, heart.beat, asyncio.Event(), factor=self._factor, least=LEAST_BEAT_SECONDS
-                )
+                every(BEAT_SECONDS, heart.beat, over, factor=self._factor, least=LEAST_BEAT_SECONDS)
             )
             ringing = tasks.create_task(self._doorbell.serve())
             proving = tasks.create_task(self._prove())
@@ -76,7 +75,8 @@ class Worker:
             await asyncio.wait(serving)
             ringing.cancel()
             proving.cancel()
-            beating.cancel()
+            over.set()  # not cancelled: its connection must come back whole
+            await beating
             await self._leave(heart)
         await self._watch.close()
 
