@@ -186,8 +186,14 @@ def engine_for(url: str, *, pool_size: int) -> AsyncEngine:
         connect_args={
             "timeout": 10,
             "command_timeout": 60,
-            # With default costs the planner joins whole tables for each batch of a few rows.
-            "server_settings": {"random_page_cost": "1.1", "plan_cache_mode": "force_custom_plan"},
+            # With default costs the planner joins whole tables for each batch of a few rows. And a process
+            # that stands still in the midst of a transaction must not keep its rows from the others.
+            "server_settings": {
+                "random_page_cost": "1.1",
+                "plan_cache_mode": "force_custom_plan",
+                "jit": "off",  # compiling a statement of a millisecond takes forty
+                "idle_in_transaction_session_timeout": "10s",
+            },
         },
     )
     event.listen(engine.sync_engine, "checkin", _note_use)

@@ -86,7 +86,7 @@ async def test_clocks_that_are_an_hour_wrong_change_nothing(
 ) -> None:
     """On PostgreSQL one is an hour ahead and one behind, and one of them dies: leases are the database's time."""
     url = new_durable_database(kind)
-    async with drill(url, far_ends, 150) as stage:
+    async with drill(url, far_ends, 80) as stage:
         ahead = process(far_ends, url, tmp_path, "ahead", wrong_by_seconds=3600, factor=QUICK)
         behind = process(far_ends, url, tmp_path, "behind", wrong_by_seconds=-3600, factor=QUICK)
         try:
@@ -94,7 +94,7 @@ async def test_clocks_that_are_an_hour_wrong_change_nothing(
             if kind == "postgresql":
                 behind.start()
             await stage.publish()
-            await some_more(stage, 60)
+            await some_more(stage, 40)
             ahead.kill()
             if kind == "sqlite":
                 behind.start()

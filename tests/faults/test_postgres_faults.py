@@ -52,14 +52,14 @@ async def test_a_restart_of_postgresql_is_outlived(
     record_fault: Record,
 ) -> None:
     url = new_durable_database("postgresql")
-    async with drill(url, far_ends, 200) as stage:
+    async with drill(url, far_ends, 100) as stage:
         await stage.publish()
         process, port = server(forker, far_ends, url, tmp_path / "serve.log", factor=QUICK)
         try:
             process.start()
             async with caller(stage.db, stage.world.teams[0], port) as asked:
                 await is_up(asked)
-                await until(lambda: len(far_ends.accepted()) >= 60, seconds=20, what="60 went out")
+                await until(lambda: len(far_ends.accepted()) >= 40, seconds=20, what="40 went out")
                 known = {
                     key for key, entry in (await stage.history()).ledger.items() if entry.state == "accepted"
                 }
@@ -257,7 +257,7 @@ async def test_sending_outlives_somebody_who_locks_its_rows_the_other_way_round(
     new_durable_database: New, far_ends: Providers, record_fault: Record
 ) -> None:
     url = new_durable_database("postgresql")
-    async with drill(url, far_ends, 60) as stage:
+    async with drill(url, far_ends, 40) as stage:
         await quick_to_see_deadlocks(stage.db, url)
         stop = asyncio.Event()
 

@@ -67,7 +67,7 @@ async def test_redis_emptied_again_and_again_loses_nothing(
     record_fault: Record,
 ) -> None:
     url = new_durable_database("postgresql")
-    async with drill(url, far_ends, size(150, 5000), redis_url=durable_redis.url) as stage:
+    async with drill(url, far_ends, size(40, 5000), redis_url=durable_redis.url) as stage:
         async with working(stage, url, durable_redis.url, forker, tmp_path) as (worker, _):
             for _ in range(3):
                 await stage.publish()
@@ -197,10 +197,15 @@ async def test_a_redis_that_is_ill_does_not_slow_the_pages(
                     stage.messages[number] = UUID(made["id"])
                 await stage.over(said=[worker])
             found = await stage.history()
-    slowest = statistics.quantiles(seconds, n=100)[98]
+    few = len(seconds) < 100  # of a few calls the slowest tenth says more of the machine than of Redis
+    slowest = statistics.quantiles(seconds, n=10)[8] if few else statistics.quantiles(seconds, n=100)[98]
     record_fault(
         found.line(
-            f"F11 Redis {trouble}", "postgresql", bound=0, seconds=slowest, note="seconds: p99 of a call"
+            f"F11 Redis {trouble}",
+            "postgresql",
+            bound=0,
+            seconds=slowest,
+            note=f"seconds: {'p90' if few else 'p99'} of a call",
         )
     )
     found.judge(bound=0)

@@ -60,7 +60,7 @@ async def test_a_backup_that_holds_the_file_only_makes_everybody_wait(
     record_fault: Record,
 ) -> None:
     url, seconds = new_durable_database("sqlite"), float(size(2, 10))
-    async with drill(url, far_ends, 60) as stage:
+    async with drill(url, far_ends, 40) as stage:
         process, port = server(forker, far_ends, url, tmp_path / "serve.log")
         try:
             process.start()
@@ -154,7 +154,7 @@ async def test_files_copied_while_they_are_written_hold_all_that_was_committed(
 ) -> None:
     url, copies = new_durable_database("sqlite"), size(4, 100)
     lost = 0
-    async with drill(url, far_ends, 150) as stage:
+    async with drill(url, far_ends, 60) as stage:
         process = sender(forker, far_ends, url, tmp_path / "serve.log", factor=QUICK)
         try:
             process.start()

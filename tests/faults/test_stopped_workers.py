@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from notifier.models import Attempt, Delivery, DeliveryState
 from tests.faults.drill import QUICK, Drill, drill, sender
@@ -40,7 +40,7 @@ async def test_a_worker_that_stood_still_past_its_lease_sends_nothing_more(
 ) -> None:
     """On SQLite it is the only sender, so that its leases run out while nobody takes its place."""
     url = new_durable_database(kind)
-    async with drill(url, far_ends, 100) as stage:
+    async with drill(url, far_ends, 60) as stage:
         await stage.publish()
         frozen = sender(forker, far_ends, url, tmp_path / "frozen.log", factor=QUICK)
         other = sender(forker, far_ends, url, tmp_path / "other.log", factor=QUICK)
@@ -69,6 +69,16 @@ async def test_a_worker_that_stood_still_past_its_lease_sends_nothing_more(
         assert late <= bound, "what it had started may still arrive; what it had only claimed may not"
 
 
+async def test_rows_that_a_process_locked_before_it_stood_still_come_free(
+    new_durable_database: New, far_ends: Providers
+) -> None:
+    """What it locks in the midst of a transaction, nobody can sweep: PostgreSQL ends its session."""
+    async with drill(new_durable_database("postgresql"), far_ends, 0) as stage:
+        async with stage.db.transaction(read_only=True) as tx:
+            shown = await tx.scalar(text("SHOW idle_in_transaction_session_timeout"))
+    assert shown == "10s", "less than the lease of a bulk row, and no more than that of an alert"
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_an_orderly_stop_finishes_what_it_started_and_gives_back_the_rest(
     kind: str,
@@ -79,7 +89,7 @@ async def test_an_orderly_stop_finishes_what_it_started_and_gives_back_the_rest(
     size: Size,
     record_fault: Record,
 ) -> None:
-    url, people = new_durable_database(kind), size(150, 5000)
+    url, people = new_durable_database(kind), size(80, 5000)
     async with drill(url, far_ends, people) as stage:
         await stage.publish()
         worker = sender(forker, far_ends, url, tmp_path / "work.log")
@@ -87,7 +97,7 @@ async def test_an_orderly_stop_finishes_what_it_started_and_gives_back_the_rest(
             longest = 0.0
             for _ in range(3):
                 worker.start()
-                await some_went_out(stage, 50)
+                await some_went_out(stage, 25)
                 began = time.monotonic()
                 assert await worker.stop(LONGEST_STOP_SECONDS) == 0, worker.said()
                 longest = max(longest, time.monotonic() - began)
@@ -119,7 +129,7 @@ async def test_four_workers_share_one_message_without_overlap_and_are_replaced_o
     size: Size,
     record_fault: Record,
 ) -> None:
-    url, people = new_durable_database("postgresql"), size(400, 5000)
+    url, people = new_durable_database("postgresql"), size(300, 5000)
     async with drill(url, far_ends, people, redis_url=redis_server.url) as stage:
 
         def worker(name: str) -> Forked:
@@ -131,7 +141,7 @@ async def test_four_workers_share_one_message_without_overlap_and_are_replaced_o
                 process.start()
             await stage.publish()
             for leaving, coming in zip(old, new, strict=True):
-                await some_went_out(stage, people // 4)
+                await some_went_out(stage, 20)
                 coming.start()
                 assert await leaving.stop(LONGEST_STOP_SECONDS) == 0, leaving.said()
             seconds = await stage.over(seconds=100, said=new)

@@ -51,7 +51,7 @@ async def test_a_message_stops_when_told_goes_on_after_a_restart_and_ends_when_c
     size: Size,
     record_fault: Record,
 ) -> None:
-    url, people = new_durable_database(kind), size(150, 5000)
+    url, people = new_durable_database(kind), size(75, 5000)
     bound = SLOTS * ROWS_A_SLOT
     async with drill(url, far_ends, people) as stage:
         team = stage.world.teams[0]
@@ -59,7 +59,7 @@ async def test_a_message_stops_when_told_goes_on_after_a_restart_and_ends_when_c
         try:
             process.start()
             message = await stage.publish()
-            await some_more(stage, 50)
+            await some_more(stage, 25)
             async with stage.db.transaction() as tx:
                 await recall.pause(tx, message, team=team)
             extra, seconds = await falls_silent(stage)
@@ -70,7 +70,7 @@ async def test_a_message_stops_when_told_goes_on_after_a_restart_and_ends_when_c
             assert (await stage.history()).taken == paused.taken, "a restart does not wake what is paused"
             async with stage.db.transaction() as tx:
                 await recall.resume(tx, message, team=team)
-            await some_more(stage, 50)
+            await some_more(stage, 25)
             async with stage.db.transaction() as tx:
                 await recall.cancel(tx, message, team=team)
             after_cancel, cancel_seconds = await falls_silent(stage)
@@ -101,7 +101,7 @@ async def test_nothing_starts_for_somebody_after_their_opt_out(
     record_fault: Record,
 ) -> None:
     """Every address opts out while the message goes out; four opt out at a time, one slot sends."""
-    url, people = new_durable_database(kind), size(300, 5000)
+    url, people = new_durable_database(kind), size(150, 5000)
     raced = late = 0
     async with drill(url, far_ends, people, media=("email",)) as stage:
         points = list(stage.world.points.values())

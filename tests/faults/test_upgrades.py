@@ -63,7 +63,7 @@ async def test_a_table_that_grows_while_it_is_used_stops_nobody(
 ) -> None:
     """A migration of the expanding kind: a column that may be empty, an index built while others write."""
     url = new_durable_database("postgresql")
-    async with drill(url, far_ends, size(200, 5000)) as stage:
+    async with drill(url, far_ends, size(80, 5000)) as stage:
         process, port = server(forker, far_ends, url, tmp_path / "serve.log")
         try:
             process.start()
