@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import asyncpg
-from sqlalchemy import CursorResult, Executable, event, func, select, text, update
+from sqlalchemy import CursorResult, Executable, event, func, literal, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -34,6 +34,18 @@ CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes (PostgreSQL, appendix A)
 IDLE_SECONDS = 1.0
 AWAY = ("08", "53", "57")  # and out of resources, or an operator's doing
 POSTGRESQL_NOW = select(func.now().cast(UTCDateTime))
+# Until the commit. A plan made once would else be one for tables as small as they were then.
+_BY_INDEX = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+POSTGRESQL_NOW_BY_INDEX = select(
+    func.now().cast(UTCDateTime),
+    *[func.set_config(name, value, literal(True)) for name, value in _BY_INDEX.items()],
+)
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
 
 T = TypeVar("T")
@@ -104,18 +116,21 @@ class Database:
         return database
 
     @asynccontextmanager
-    async def transaction(self, *, read_only: bool = False, point: str = "") -> AsyncIterator[Tx]:
+    async def transaction(
+        self, *, read_only: bool = False, point: str = "", by_index: bool = False
+    ) -> AsyncIterator[Tx]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         read_only spares SQLite's write lock; use it for pages that only show. point: the commit point
-        (C0 to C7) this commit is. Raises Unavailable where the connection was lost during the commit:
+        (C0 to C7) this commit is. by_index: PostgreSQL plans each of its statements once, and only through
+        indexes: for what names its rows, however many others there are. Raises Unavailable where the connection was lost during the commit:
         then nobody knows whether it took place, and who tries again must look its key up.
         """
         async with self.engine.connect() as connection:
             if read_only:
                 await connection.execution_options(read_only=True)
             async with connection.begin() as begun:
-                now = await _database_clock(connection)
+                now = await _database_clock(connection, by_index=by_index)
                 tx = Tx(connection, now=now, keys=self.keys, carriers=self.carriers)
                 yield tx
                 if point:
@@ -128,7 +143,9 @@ class Database:
             await self.jobs.poke(job, *ids, lane=lane)
             failpoints.reach("C1.after")
 
-    async def attempt(self, act: Callable[[Tx], Awaitable[T]], *, point: str = "", tries: int = 5) -> T:
+    async def attempt(
+        self, act: Callable[[Tx], Awaitable[T]], *, point: str = "", by_index: bool = False, tries: int = 5
+    ) -> T:
         """What `act` returns in a transaction of its own, run again where the database gave up on it.
 
         That is a deadlock (SQLSTATE 40P01) or a serialization failure (40001): nothing was committed
@@ -136,7 +153,7 @@ class Database:
         """
         for left in reversed(range(tries)):
             try:
-                async with self.transaction(point=point) as tx:
+                async with self.transaction(point=point, by_index=by_index) as tx:
                     return await act(tx)
             except (DBAPIError, asyncpg.PostgresError) as error:
                 if not left or _sqlstate(error) not in GAVE_UP:
@@ -254,10 +271,11 @@ def _sqlstate(error: BaseException) -> str:
     return str(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
 
 
-async def _database_clock(connection: AsyncConnection) -> datetime:
+async def _database_clock(connection: AsyncConnection, *, by_index: bool) -> datetime:
     if connection.dialect.name == "sqlite":
         return datetime.fromisoformat((await connection.execute(SQLITE_NOW)).scalar_one())
-    now: datetime = (await connection.execute(POSTGRESQL_NOW)).scalar_one()
+    asked = await connection.execute(POSTGRESQL_NOW_BY_INDEX if by_index else POSTGRESQL_NOW)
+    now: datetime = asked.scalar_one()
     return now
 
 

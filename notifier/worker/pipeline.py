@@ -137,7 +137,7 @@ class Pipeline:
     async def _claim(self) -> list[Held]:
         """One batch, its words compiled. Rows whose words cannot be made are held, and hold up nobody."""
         self._turn += 1
-        rows, words = await self._service.db.attempt(self._take, point="C3")
+        rows, words = await self._service.db.attempt(self._take, point="C3", by_index=True)
         made = self._contents.compiled(rows, words)
         poison: dict[str, list[int]] = {}
         ready = []
@@ -198,7 +198,9 @@ class Pipeline:
         try:
             later = await self._seams.pace(rows)
             now, wall = time.monotonic(), time.time()
-            started = await self._service.db.attempt(lambda tx: self._mark(tx, rows, later), point="C4")
+            started = await self._service.db.attempt(
+                lambda tx: self._mark(tx, rows, later), point="C4", by_index=True
+            )
         finally:
             going = {(each.id, each.number) for each in started}
             self._give_room([held.row for held in rows if (held.row.id, held.row.fence) not in going])

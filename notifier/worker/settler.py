@@ -1,8 +1,8 @@
 """Settles what the slots have done, many rows in one transaction (commit point C6).
 
 A flush comes when half of the lane's places are done, or a quarter and the slots soon have nothing to do, after
-50 ms, or when nothing else is under way; an alert is settled at once. What cannot be written while the database is away is written when it is back: nothing new is
-started meanwhile, since the places stay taken.
+a tenth of a second, or when nothing else is under way; an alert is settled at once. What cannot be written while
+the database is away is written when it is back: nothing new is started meanwhile, since the places stay taken.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from notifier.worker.seams import Done, Seams
 
 log = structlog.get_logger()
 
-FLUSH_SECONDS = 0.05
+FLUSH_SECONDS = 0.1
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 1.0
 
 Sent = tuple[Started, Outcome | None]
@@ -117,7 +117,7 @@ class Settler:
                 tx.on_commit("wake", lane=self._lane.name.lower())
             return done
 
-        done = await self._service.db.attempt(write, point="C6")
+        done = await self._service.db.attempt(write, point="C6", by_index=True)
         await self._seams.heed(done)
         for name, number in Counter(type(outcome).__name__ for _, outcome in batch).items():
             say = log.debug if name == Accepted.__name__ else log.info
