@@ -73,9 +73,9 @@ async def test_rows_that_a_process_locked_before_it_stood_still_come_free(
     new_durable_database: New, far_ends: Providers
 ) -> None:
     """What it locks in the midst of a transaction, nobody can sweep: PostgreSQL ends its session."""
-    async with drill(new_durable_database("postgresql"), far_ends, 0) as stage:
-        async with stage.db.transaction(read_only=True) as tx:
-            shown = await tx.scalar(text("SHOW idle_in_transaction_session_timeout"))
+    url = new_durable_database("postgresql")
+    async with drill(url, far_ends, 0) as stage, stage.db.transaction(read_only=True) as tx:
+        shown = await tx.scalar(text("SHOW idle_in_transaction_session_timeout"))
     assert shown == "10s", "less than the lease of a bulk row, and no more than that of an alert"
 
 
@@ -152,6 +152,6 @@ async def test_four_workers_share_one_message_without_overlap_and_are_replaced_o
         by_owner = await owners(stage)
     record_fault(found.line("F4 rolling restart of 4", "postgresql", bound=0, seconds=seconds))
     found.judge(bound=0)
-    assert {entry.attempts for entry in found.ledger.values()} == {1}
+    assert {entry.tries for entry in found.ledger.values()} == {1}
     assert found.states == {DeliveryState.ACCEPTED: 2 * people}
     assert len([number for number in by_owner.values() if number >= 5]) >= 4, by_owner
