@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     CTE,
+    BindParameter,
     ColumnElement,
     DateTime,
     Executable,
@@ -38,7 +39,7 @@ from notifier.delivery.record import note_events
 from notifier.delivery.shares import closed, live, shares
 from notifier.models import IS_IN_FLIGHT, IS_PENDING, Delivery, DeliveryState, Lane, Message, Notice
 from subscribers.contact_points import ADDRESS
-from subscribers.models import ContactPoint, Subscriber
+from subscribers.models import ContactPoint, Subscriber, UTCDateTime
 from subscribers.signing import CannotOpen
 
 LEASES = {Lane.URGENT: timedelta(seconds=10)}
@@ -155,15 +156,9 @@ async def release(tx: Tx, owner: str, ids: Collection[int] | None = None) -> int
 
 async def renew(tx: Tx, owner: str, lane: Lane, ids: Collection[int], *, factor: float = 1.0) -> None:
     """Prolong the leases of these rows, where they are still ours and not started: the worker lives."""
-    if not ids:
-        return
-    ours = select(Delivery.id).where(Delivery.id.in_(list(ids)), *_leased_by(owner))
-    await tx.execute(
-        update(Delivery)
-        .where(Delivery.id.in_(ours.with_for_update(skip_locked=True)))  # one being marked needs none
-        .values(lease_until=tx.now + LEASES.get(lane, BULK_LEASE) * factor)
-        .execution_options(synchronize_session=False)
-    )
+    if ids:
+        until = tx.now + LEASES.get(lane, BULK_LEASE) * factor
+        await _RENEW.rows(tx, ids=list(ids), owner=owner, until=until)
 
 
 def in_turns(rows: Sequence[Claimed]) -> list[Claimed]:
@@ -181,7 +176,7 @@ def in_turns(rows: Sequence[Claimed]) -> list[Claimed]:
 _PENDING_AGAIN: dict[str, Any] = {"state": DeliveryState.PENDING, "lease_until": None, "owner": None}
 
 
-def _leased_by(owner: str) -> tuple[ColumnElement[bool], ...]:
+def _leased_by(owner: str | BindParameter[str]) -> tuple[ColumnElement[bool], ...]:
     return Delivery.state == DeliveryState.LEASED, Delivery.owner == owner
 
 
@@ -318,7 +313,18 @@ def _claim(of: str) -> Executable:
     return _each_with_address(leased)
 
 
-_CLAIM = Shape(_claim)
+def _renew(of: str) -> Executable:
+    ours = select(Delivery.id).where(is_one_of(Delivery.id, "ids", of), *_leased_by(given("owner", String)))
+    return (
+        update(Delivery)
+        .where(Delivery.id.in_(ours.with_for_update(skip_locked=True)))  # one being marked needs none
+        .values(lease_until=given("until", UTCDateTime()))
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+_CLAIM, _RENEW = Shape(_claim), Shape(_renew)
 _CONTEXT = Shape(lambda of: _with_address(Delivery).where(is_one_of(Delivery.id, "ids", of)))
 
 
