@@ -116,6 +116,9 @@ class Forked:
         """SIGSTOP: it stands still as a machine that swaps does."""
         assert self.process is not None
         os.kill(self.process, signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process}/task")
+        while any(" T " not in (task / "stat").read_text().rpartition(")")[2] for task in tasks.iterdir()):
+            time.sleep(0.001)  # each thread stops when the kernel next looks at it
 
     def thaw(self) -> None:
         assert self.process is not None

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from notifier.models import DeliveryEvent, DeliveryState, Message, ReceiptRow
 from tests.faults.caller import NO_ANSWER, Caller, caller, is_up
-from tests.faults.drill import QUICK, Drill, drill, planned, sender, server
+from tests.faults.drill import CALM, QUICK, Drill, drill, planned, sender, server
 from tests.faults.forker import Forked, Forker
 from tests.faults.history import History, Key
 from tests.faults.plugin import Line
@@ -78,7 +78,8 @@ async def a_worker_dies(place: str, url: str, forker: Forker, log: Path) -> Hist
         message = await stage.publish()
         if not place.startswith("C2"):
             await planned(stage, message)
-        process = sender(forker, ends, url, log, factor=QUICK)
+        # What is only leased must still be so when it is looked at; what is started must run into doubt.
+        process = sender(forker, ends, url, log, factor=CALM if place in STAYED_WITH_US else QUICK)
         doubted: set[Key] = set()
         try:
             for number in range(1, MOST_DEATHS):
