@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from notifier.db import Tx
-from notifier.delivery.claim import Claimed, PutBack, put_back
+from notifier.delivery.claim import LEAST_LEASE, Claimed, PutBack, put_back
 from notifier.delivery.facts import FACTS, cases_of, standing_holds
 from notifier.delivery.fast import POSTGRESQL, Shape, given
 from notifier.delivery.permit import judge, turn_away
@@ -97,7 +97,7 @@ async def mark(
         going = [row for row in going if row.id not in waiting]
     if not going:
         return []
-    leases = {name: tx.now + lease(timeout_seconds, name) * factor for name in {row.channel for row in going}}
+    leases = {name: tx.now + lease(timeout_seconds, name, factor) for name in {row.channel for row in going}}
     start = _on_postgresql if tx.dialect == POSTGRESQL else _elsewhere
     started = await start(tx, going, owner, leases)
     return [
@@ -107,10 +107,10 @@ async def mark(
     ]
 
 
-def lease(timeout_seconds: float | Mapping[str, float], channel: str) -> timedelta:
+def lease(timeout_seconds: float | Mapping[str, float], channel: str, factor: float) -> timedelta:
     """How long a started row of that channel is its worker's. Pure."""
     each = timeout_seconds if isinstance(timeout_seconds, int | float) else timeout_seconds[channel]
-    return timedelta(seconds=each) + AFTER_TIMEOUT
+    return max((timedelta(seconds=each) + AFTER_TIMEOUT) * factor, LEAST_LEASE)
 
 
 # --- the statements ------------------------------------------------------------------------------

@@ -35,7 +35,6 @@ POLL_SECONDS = {Lane.URGENT: 1.0, Lane.TRANSACTIONAL: 1.0, Lane.WARD: 2.0, Lane.
 RESERVED_SLOTS = {Lane.URGENT: 8, Lane.TRANSACTIONAL: 4}
 MOST_CLAIMED, LEAST_CLAIMED = 500, 50
 STOP_SECONDS = 25.0
-LEAST_GOOD_SECONDS = 1.0
 SLOT = 2520  # parts of a slot: for every M up to ten, a row takes a whole number of them
 NOT_HERE = "no open channel carries it here"
 NOT_HERE_SECONDS = 30.0
@@ -62,8 +61,7 @@ class Pipeline:
         self._rows = {name: rows_of(lane, c.capabilities.slot_rows) for name, c in service.channels.items()}
         self._timeouts = {name: c.capabilities.timeout_seconds for name, c in service.channels.items()}
         self._good = {
-            name: max(lease(self._timeouts, name).total_seconds() * self._factor, LEAST_GOOD_SECONDS)
-            for name in self._timeouts
+            name: lease(self._timeouts, name, self._factor).total_seconds() for name in self._timeouts
         }
         places = self.slots * max(self._rows.values(), default=1)
         self._batch = min(max(2 * places, LEAST_CLAIMED), MOST_CLAIMED)

@@ -29,7 +29,7 @@ from notifier.worker.watch import Watch
 log = structlog.get_logger()
 
 SWEEP_SECONDS, RESCUE_SECONDS, LEAST_SWEEP_SECONDS = 10.0, 2.0, 0.2
-LOOK_SECONDS = {Lane.URGENT: 0.5, Lane.TRANSACTIONAL: 0.5, Lane.WARD: 4.0, Lane.BULLETIN: 4.0}
+LOOK_SECONDS = {Lane.URGENT: 0.5, Lane.TRANSACTIONAL: 0.5, Lane.WARD: 2.0, Lane.BULLETIN: 2.0}
 TIDY_SECONDS = 3600.0
 ALL_LANES = tuple(Lane)
 

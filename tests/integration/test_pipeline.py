@@ -169,16 +169,19 @@ async def test_a_running_worker_beats_and_leaves_no_row_behind(
     message = await publish(db, world, wards=(0,))
     running = asyncio.create_task(worker.run())
 
-    async def is_over() -> bool:
-        return await states(db, message) == {"accepted": 6}
+    async def owners() -> list[str]:
+        async with db.transaction(read_only=True) as tx:
+            return list((await tx.execute(select(WorkerRow.owner))).scalars())
 
-    await until(is_over, seconds=20, what="six are accepted")
-    async with db.transaction(read_only=True) as tx:
-        assert (await tx.execute(select(WorkerRow.owner))).scalars().all() == [worker.owner]
-    worker.stop()
-    await running
-    async with db.transaction(read_only=True) as tx:
-        assert (await tx.execute(select(WorkerRow.owner))).scalars().all() == []
+    async def is_over() -> bool:
+        return await states(db, message) == {"accepted": 6} and await owners() == [worker.owner]
+
+    try:
+        await until(is_over, seconds=20, what="six are accepted, and the worker has said that it lives")
+    finally:
+        worker.stop()
+        await running
+    assert await owners() == []
 
 
 async def test_once_a_stop_holds_the_address_no_attempt_starts_any_more(db: Database) -> None:
