@@ -126,22 +126,40 @@ class Database:
         indexes: for what names its rows, however many others there are. Raises Unavailable where the connection was lost during the commit:
         then nobody knows whether it took place, and who tries again must look its key up.
         """
-        async with self.engine.connect() as connection:
-            if read_only:
-                await connection.execution_options(read_only=True)
-            async with connection.begin() as begun:
-                now = await _database_clock(connection, by_index=by_index)
-                tx = Tx(connection, now=now, keys=self.keys, carriers=self.carriers)
-                yield tx
-                if point:
-                    failpoints.reach(f"{point}.before")
-                await _commit(begun)
-                if point:
-                    failpoints.reach(f"{point}.after")
+        connection, begun, now = await self._begin(read_only=read_only, by_index=by_index)
+        try:
+            tx = Tx(connection, now=now, keys=self.keys, carriers=self.carriers)
+            yield tx
+            if point:
+                failpoints.reach(f"{point}.before")
+            await _commit(begun)
+            if point:
+                failpoints.reach(f"{point}.after")
+        finally:  # what was not committed is rolled back, also where this task is being cancelled
+            await asyncio.shield(asyncio.create_task(connection.close()))
         for lane, job, *ids in tx.queued:
             failpoints.reach("C1.before")
             await self.jobs.poke(job, *ids, lane=lane)
             failpoints.reach("C1.after")
+
+    async def _begin(
+        self, *, read_only: bool, by_index: bool
+    ) -> tuple[AsyncConnection, AsyncTransaction, datetime]:
+        """A transaction whose clock is read. A kept connection that died meanwhile is replaced: nothing was done on it."""
+        for is_last in (False, True):
+            connection = await self.engine.connect()
+            try:
+                if read_only:
+                    await connection.execution_options(read_only=True)
+                begun = await connection.begin()
+                return connection, begun, await _database_clock(connection, by_index=by_index)
+            except BaseException as error:
+                await connection.invalidate()
+                await connection.close()
+                if is_last or self.is_sqlite or not is_away(error):
+                    raise
+                await self.engine.dispose()  # the others that rest there died with it
+        raise AssertionError
 
     async def attempt(
         self, act: Callable[[Tx], Awaitable[T]], *, point: str = "", by_index: bool = False, tries: int = 5
