@@ -6,6 +6,7 @@ Twilio has no idempotency key, so a timeout or a 5xx is Unknown; the status call
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -235,7 +236,8 @@ class SmsTwilio(OneMedium):
             ]
         except (TwilioException, *TROUBLE, ValueError, KeyError, TypeError, AttributeError) as error:
             return not_asked(error)
-        mine = min((each for each in taken if each[1] not in claimed), default=None)
+        open_ones = [each for each in reversed(taken) if each[1] not in claimed]  # the list is newest first
+        mine = min(open_ones, key=itemgetter(0), default=None)
         return Accepted(provider_id=mine[1]) if mine else Unknown(reason="Twilio lists no such text")
 
     # --- Hooks ----------------------------------------------------------------------------

@@ -128,7 +128,11 @@ class FakeSmtp:
             transport.abort()
         await self._server.wait_closed()
         self._server = None
-        await asyncio.sleep(0)
+        for _ in range(20):  # the loop has still to tell them that they are lost
+            await asyncio.sleep(0)
+            if not self._open:
+                break
+            await asyncio.sleep(0.01)
 
     def cut_all(self) -> None:
         """Hang up every open connection, as a server that restarts does."""
