@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from benchmarks.machine import Sink, percentile, sink
 from benchmarks.result import Figure
@@ -43,7 +43,8 @@ async def _planned(db: Database, message: UUID) -> None:
 
 async def gather(db: Database, number: int) -> None:
     """Make a neighbourhood of its own of so many people, for the alert."""
-    some = select(Subscription.id).where(Subscription.ended_at.is_(None)).limit(number)
+    one_each = select(func.min(Subscription.id)).where(Subscription.ended_at.is_(None))
+    some = one_each.group_by(Subscription.subscriber_id).limit(number)
     async with db.transaction() as tx:
         await tx.execute(
             insert(Area), {"code": ALERTED, "kind": "custom", "name": "Mill Lane", "served": True}
