@@ -365,43 +365,12 @@ def _opened(tx: Tx, lane: Lane, rows: Sequence[Any]) -> tuple[list[Claimed], lis
     readable, unreadable = [], []
     open_text = tx.keys.open_text
     for row in rows:
-        (
-            id_,
-            fence,
-            channel,
-            medium,
-            sealed,
-            language,
-            _,
-            tries,
-            checks,
-            repeat,
-            expires,
-            point,
-            version,
-            *whose,
-        ) = row
         try:
-            address = open_text(ADDRESS, point, sealed)
+            address = open_text(ADDRESS, row.contact_point_id, row.address_sealed)
         except (CannotOpen, UnicodeError):
             unreadable.append(row)
             continue
         readable.append(
-            Claimed(
-                id_,
-                fence,
-                channel,
-                medium,
-                address,
-                language,
-                lane,
-                tries,
-                checks,
-                repeat,
-                expires,
-                point,
-                version,
-                *whose,
-            )
-        )
+            Claimed._make((*row[:4], address, row[5], lane, *row[7:]))
+        )  # in the order of `_with_address`
     return readable, unreadable
