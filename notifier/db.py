@@ -47,6 +47,9 @@ POSTGRESQL_NOW_BY_INDEX = select(
     *[func.set_config(name, value, literal(True)) for name, value in _BY_INDEX.items()],
 )
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
+# Greater at the end of a transaction than at its start where that wrote or locked a row.
+POSTGRESQL_WRITTEN = text("SELECT (pg_current_xact_id_if_assigned() IS NOT NULL)::int")
+SQLITE_WRITTEN = text("SELECT total_changes()")
 
 T = TypeVar("T")
 
@@ -122,18 +125,21 @@ class Database:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         read_only spares SQLite's write lock; use it for pages that only show. point: the commit point
-        (C0 to C7) this commit is. by_index: PostgreSQL plans each of its statements once, and only through
-        indexes: for what names its rows, however many others there are. Raises Unavailable where the connection was lost during the commit:
-        then nobody knows whether it took place, and who tries again must look its key up.
+        (C0 to C7) this commit is, where it touched a row. by_index: PostgreSQL plans each of its
+        statements once, and only through indexes: for what names its rows, however many others there are.
+        Raises Unavailable where the connection was lost during the commit: then nobody knows whether it
+        took place, and who tries again must look its key up.
         """
         connection, begun, now = await self._begin(read_only=read_only, by_index=by_index)
         try:
             tx = Tx(connection, now=now, keys=self.keys, carriers=self.carriers)
+            written = await self._written(tx) if failpoints.is_armed(point) else None
             yield tx
-            if point:
+            is_reached = written is not None and await self._written(tx) > written
+            if is_reached:
                 failpoints.reach(f"{point}.before")
             await _commit(begun)
-            if point:
+            if is_reached:
                 failpoints.reach(f"{point}.after")
         finally:  # what was not committed is rolled back, also where this task is being cancelled
             await asyncio.shield(asyncio.create_task(connection.close()))
@@ -160,6 +166,9 @@ class Database:
                     raise
                 await self.engine.dispose()  # the others that rest there died with it
         raise AssertionError
+
+    async def _written(self, tx: Tx) -> int:
+        return int(await tx.scalar(SQLITE_WRITTEN if self.is_sqlite else POSTGRESQL_WRITTEN))
 
     async def attempt(
         self, act: Callable[[Tx], Awaitable[T]], *, point: str = "", by_index: bool = False, tries: int = 5

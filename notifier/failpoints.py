@@ -2,7 +2,8 @@
 
 Each commit point of the ledger is one: C0 publish, C1 doorbell, C2 a page of the plan, C3 claim, C4 mark,
 C5 the provider's answer, C6 settle, C7 receipt. Off unless `NOTIFIER_FAILPOINT` arms one, which `config`
-refuses for a service with a public address. Whoever owns a commit point calls `reach` on both sides of it.
+refuses for a service with a public address. Whoever owns a commit point calls `reach` on both sides of it. A
+transaction that touched no row is none: a lane with nothing to do commits its claims too (see `notifier.db`).
 """
 
 import os
@@ -58,6 +59,11 @@ def arm(spelling: str) -> None:
         seconds=float(found["seconds"] or 0),
         passes=int(found["hit"] or 1) - 1,
     )
+
+
+def is_armed(point: str) -> bool:
+    """Whether anything is to happen on either side of a point (`C4`)."""
+    return _armed is not None and _armed.place.startswith(f"{point}.")
 
 
 def reach(place: str) -> None:
