@@ -1,8 +1,11 @@
 """Server processes of the tests' own: a free port, a folder, a start that waits, an end by id.
 
-`tests/servers.py` runs PostgreSQL and Redis with it; any test that starts a program may.
+`tests/servers.py` runs PostgreSQL and Redis with it; any test that starts a program may. And the two ways to the
+network that leave nothing open: what a test forgets to close is found in one that runs long after it.
 """
 
+import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -10,9 +13,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +39,26 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def dialled(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a port of this machine, closed at the end of the block."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def silence() -> AsyncIterator[int]:
+    """The port of a server that takes connections and never says a word."""
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
 
 
 def outside_the_loop(call: Callable[[], T]) -> T:

@@ -27,7 +27,7 @@ from notifier.web.mail import listen
 from notifier.worker import Worker
 from subscribers.models import new_id
 from tests.fakes.smtp import AcceptedMail
-from tests.processes import free_port
+from tests.processes import dialled, free_port
 from tests.providers import Providers, providers, until
 from tests.world import World, make_people, make_places, ward
 
@@ -111,27 +111,25 @@ async def reply_by_mail(
 
 async def deliver_by_lmtp(port: int, sender: str, to: str, raw: bytes) -> None:
     """One LMTP conversation (RFC 2033), spoken by hand: the standard library's client waits for one answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with dialled(port) as (reader, writer):
 
-    async def say(line: str) -> str:
-        if line:
-            writer.write(line.encode() + b"\r\n")
-        answer_line = (await reader.readline()).decode()
-        while answer_line[3:4] == "-":
+        async def say(line: str) -> str:
+            if line:
+                writer.write(line.encode() + b"\r\n")
             answer_line = (await reader.readline()).decode()
-        return answer_line
+            while answer_line[3:4] == "-":
+                answer_line = (await reader.readline()).decode()
+            return answer_line
 
-    assert (await say("")).startswith("220")
-    assert (await say("LHLO tests.example")).startswith("250")
-    assert (await say(f"MAIL FROM:<{sender}>")).startswith("250")
-    assert (await say(f"RCPT TO:<{to}>")).startswith("250")
-    assert (await say("DATA")).startswith("354")
-    body = b"\r\n".join(b"." + line if line.startswith(b".") else line for line in raw.splitlines())
-    writer.write(body + b"\r\n.\r\n")
-    assert (await reader.readline()).startswith(b"250")
-    await say("QUIT")
-    writer.close()
-    await writer.wait_closed()
+        assert (await say("")).startswith("220")
+        assert (await say("LHLO tests.example")).startswith("250")
+        assert (await say(f"MAIL FROM:<{sender}>")).startswith("250")
+        assert (await say(f"RCPT TO:<{to}>")).startswith("250")
+        assert (await say("DATA")).startswith("354")
+        body = b"\r\n".join(b"." + line if line.startswith(b".") else line for line in raw.splitlines())
+        writer.write(body + b"\r\n.\r\n")
+        assert (await reader.readline()).startswith(b"250")
+        await say("QUIT")
 
 
 async def queue_of(whole: Running, team: UUID) -> list[tuple[str, str, str]]:

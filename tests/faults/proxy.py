@@ -80,22 +80,24 @@ class FaultProxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._open.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection(self._host, self._to)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._open |= {writer, far_writer}
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._carry(reader, far_writer, writer, "up"))
-                both.create_task(self._carry(far_reader, writer, far_writer, "down"))
-        except* (ConnectionError, OSError):
+            self._open.add(far_writer)
+            try:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._carry(reader, far_writer, writer, "up"))
+                    both.create_task(self._carry(far_reader, writer, far_writer, "down"))
+            finally:
+                self._hang_up(far_writer)
+        except* OSError:
             pass
         finally:
-            for one in (writer, far_writer):
-                self._open.discard(one)
-                one.transport.abort()
+            self._hang_up(writer)
+
+    def _hang_up(self, writer: asyncio.StreamWriter) -> None:
+        self._open.discard(writer)
+        writer.transport.abort()
 
     async def _carry(
         self,

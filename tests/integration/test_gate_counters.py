@@ -11,7 +11,7 @@ import redis
 
 from notifier.delivery.counters import Ask, CountersLost, LocalCounters, RedisCounters
 from notifier.delivery.pacing import Pacer, Want
-from tests.processes import free_port
+from tests.processes import free_port, silence
 from tests.servers import RedisServer
 from tests.unit.test_pacing import Clock
 
@@ -103,17 +103,13 @@ async def test_a_count_is_shared_and_starts_where_it_is_told(clients: list[Redis
 
 
 async def test_counters_that_do_not_answer_are_given_up_after_a_quarter_second() -> None:
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(9), "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    try:
+    async with silence() as port:
         for url in (f"redis://127.0.0.1:{port}/0", f"redis://127.0.0.1:{free_port()}/0"):
             counters, began = RedisCounters(url), time.monotonic()
             with pytest.raises(CountersLost):
                 await counters.take([Ask(cost=1, buckets=["sms"], bulk=False)], {})
             assert time.monotonic() - began < 0.5
             await counters.close()
-    finally:
-        silent.close()
 
 
 async def test_a_pacer_goes_on_while_redis_is_away_and_asks_again_when_it_is_back(

@@ -33,6 +33,7 @@ from notifier.web.app import make_app
 from notifier.worker import Worker
 from tests.fakes.twilio import FakeTwilio
 from tests.integration.replies import DOMAIN, SHARED_NUMBER, delivery_to, mail, make_world, publish
+from tests.processes import dialled
 from tests.servers import Postgres
 
 PUBLIC = "https://link.example"
@@ -305,9 +306,7 @@ async def lmtp(service: Service) -> AsyncIterator[Dial]:
         port = await stack.enter_async_context(listener.listen(service, "lmtp://127.0.0.1:0"))
 
         async def dial(mail_from: str) -> Lmtp:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            stack.callback(writer.close)
-            spoken = Lmtp(reader, writer)
+            spoken = Lmtp(*await stack.enter_async_context(dialled(port)))
             assert (await spoken.line()).startswith("220")
             assert (await spoken.say("LHLO relay.example")).startswith("250")
             assert (await spoken.say(f"MAIL FROM:<{mail_from}>")).startswith("250")

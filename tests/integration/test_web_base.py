@@ -17,6 +17,7 @@ from notifier.runtime import Service
 from notifier.web.app import make_app, make_runner
 from notifier.web.context import see_other
 from notifier.web.service import database
+from tests.processes import dialled
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -129,14 +130,13 @@ async def test_a_visitor_who_leaves_in_the_middle_is_not_taken_for_a_database_th
     runner = make_runner(make_app(Service(environment=config.build({}), db=db, channels=Channels([]))))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
+    port = runner.addresses[0][1]
     head = b"POST /sign-up HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     with structlog.testing.capture_logs() as lines:
-        _, writer = await asyncio.open_connection(host, port)
-        writer.write(head + b"Content-Length: 10\r\n\r\narea")
-        await writer.drain()
-        await asyncio.sleep(0.1)
-        writer.close()
+        async with dialled(port) as (_, writer):
+            writer.write(head + b"Content-Length: 10\r\n\r\narea")
+            await writer.drain()
+            await asyncio.sleep(0.1)
         await until(lambda: any(line["event"] == "request" for line in lines))
     await runner.cleanup()
     assert [(line["event"], line.get("status")) for line in lines] == [("request", 400)]

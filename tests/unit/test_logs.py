@@ -1,6 +1,5 @@
 """What the long-running commands write down when a library speaks for itself."""
 
-import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from notifier.cli import logs
 from notifier.web.app import make_runner
+from tests.processes import dialled
 
 
 @pytest.fixture
@@ -79,11 +79,9 @@ async def test_a_request_that_is_none_leaves_no_trace_of_its_path(log: StringIO,
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    host, port = runner.addresses[0][:2]
-    reader, writer = await asyncio.open_connection(host, port)
-    writer.write(request_line + b"\r\nHost: x\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
+    async with dialled(runner.addresses[0][1]) as (reader, writer):
+        writer.write(request_line + b"\r\nHost: x\r\n\r\n")
+        answer = await reader.read()
     await runner.cleanup()
     assert answer.startswith(b"HTTP/1.0 400 ")
     assert [event["logger"] for event in events(log)] == ["aiohttp.server"]
