@@ -48,7 +48,7 @@ class Conversation(asyncio.Protocol):
             if pipelining
             else b"250-sink\r\n250 8BITMIME\r\n"
         )
-        self._waiting, self._in_text = b"", False
+        self._waiting, self._in_text, self._is_late = b"", False, False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,7 +57,7 @@ class Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         waiting, said = self._waiting + data, b""
-        while True:
+        while not self._is_late:  # what was said after a text is heard once that has its answer
             cut = waiting.find(END if self._in_text else b"\r\n")
             if cut < 0:
                 break
@@ -75,9 +75,14 @@ class Conversation(asyncio.Protocol):
     def _taken(self) -> bytes:
         if not self._late_seconds:
             return b"250 2.0.0 queued\r\n"
-        write = partial(self._transport.write, b"250 2.0.0 queued\r\n")
-        asyncio.get_running_loop().call_later(self._late_seconds, write)
+        self._is_late = True
+        asyncio.get_running_loop().call_later(self._late_seconds, self._answer_late)
         return b""
+
+    def _answer_late(self) -> None:
+        self._is_late = False
+        self._transport.write(b"250 2.0.0 queued\r\n")
+        self.data_received(b"")
 
     def _reply(self, line: bytes) -> bytes:
         verb = line[:4].upper()

@@ -6,10 +6,11 @@ the service: no database, no subscriber, no setting but the mapping handed to it
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from html import escape
 from types import TracebackType
 from typing import ClassVar, Protocol, Self, runtime_checkable
@@ -96,9 +97,20 @@ class Prepared:
 
     def fill(self, values: Mapping[str, str]) -> bytes:
         """One recipient's bytes. KeyError where a hole has no value: a fault of the caller."""
-        return b"".join(
-            [piece if isinstance(piece, bytes) else piece.write(values[piece.name]) for piece in self.pieces]
-        )
+        parts = self._constants.copy()
+        for at, hole in self._holes:
+            parts[at] = hole.write(values[hole.name])
+        return b"".join(parts)
+
+    @cached_property
+    def _constants(self) -> list[bytes]:
+        """The pieces, nothing where a hole is."""
+        return [piece if isinstance(piece, bytes) else b"" for piece in self.pieces]
+
+    @cached_property
+    def _holes(self) -> list[tuple[int, Hole]]:
+        """Holes, and which pieces they are."""
+        return [(at, piece) for at, piece in enumerate(self.pieces) if isinstance(piece, Hole)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,6 +366,29 @@ class Channel(ABC):
     @abstractmethod
     async def send(self, message: Outgoing) -> Outcome:
         """One recipient, one try. Never raises, save when cancelled."""
+
+
+class Errand(Protocol):
+    """A message on its way, and who is to be told how it ended."""
+
+    @property
+    def message(self) -> Outgoing: ...
+
+    def ended(self, outcome: Outcome) -> None:
+        """Told once. Never raises."""
+        ...
+
+
+@runtime_checkable
+class SendsInRuns(Protocol):
+    """A channel that sends several messages one after the other at less than their single cost."""
+
+    async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
+        """Take errand after errand, each when it can go; return when there is none, or after some (*M* or so).
+
+        Each that was taken is ended exactly as `send` would have. Never raises, save when cancelled.
+        """
+        ...
 
 
 @runtime_checkable

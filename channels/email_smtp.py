@@ -6,7 +6,9 @@ break means that nothing was sent, after it nobody knows. What replies mean is i
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Self
@@ -18,6 +20,7 @@ from channels.base import (
     Accepted,
     Capabilities,
     Content,
+    Errand,
     Estimate,
     Idempotency,
     Medium,
@@ -32,12 +35,13 @@ from channels.base import (
 from channels.errors import BadAddress, NotConfigured
 from channels.mime import compile_mail, envelope
 from channels.one_medium import OneMedium
-from channels.smtp_pipeline import Broken, Ended, Reply, Stage
+from channels.smtp_pipeline import Broken, Ended, Mail, Reply, Stage
 from channels.smtp_pool import Connection, Pool, Server
 from channels.smtp_replies import connection_failed, outcome
 
 CONNECTIONS = 16
 MOST_CONNECTIONS = 256
+END = b".\r\n"  # what `mime` makes ends with a line break, and no line of it begins with a dot
 
 _OUR_ID = re.compile(r"<?d\.([a-z2-7.]{1,120})@", re.IGNORECASE)
 # Already in its one spelling: such an address needs no second reading, which takes longer than sending it.
@@ -149,6 +153,48 @@ class EmailSmtp(OneMedium):
 
     async def send(self, message: Outgoing) -> Outcome:
         """Message-ID comes from the delivery's token, the envelope sender from `return_path`."""
+        alone = _Alone(message)
+        await self.run(alone.next, urgent=message.urgent)
+        return alone.outcome
+
+    async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
+        """So many as a slot may hold at once, over one connection; then others have their turn at it."""
+        mails = _Mails(self._mail_of, following, most=self.capabilities.slot_rows)
+        async with self._pool.place(urgent=urgent):
+            connection = self._pool.kept()
+            while (first := mails.next()) is not None:
+                until = asyncio.get_running_loop().time() + self._command_seconds
+                try:
+                    connection = connection or await self._pool.open(until=until)
+                except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+                    mails.fail(first, connection_failed(error))
+                    return
+                mails.back(first)
+                await self._carry(connection, mails, until)
+                connection = None
+
+    async def _carry(self, connection: Connection, mails: "_Mails", until: float) -> None:
+        """One run; what found its kept connection closed before the text goes again, over a new one."""
+        pipeline = connection.pipeline
+
+        def heard(mail: _Mail, ended: Ended) -> None:
+            if pipeline.carried and not mail.is_again and _was_closed(ended):
+                mail.is_again = True
+                mails.back(mail)
+                return
+            came = outcome(ended)
+            if type(came) is Accepted and not came.provider_id:
+                came = Accepted(provider_id=mail.own_id)
+            mail.errand.ended(came)
+
+        try:
+            await pipeline.carry(mails.next, heard, most=self._pool.left(connection), until=until)
+        finally:
+            await self._pool.give_back(connection)
+
+    def _mail_of(self, errand: Errand) -> "_Mail | Refused":
+        """The errand's message as mail, or why it is none."""
+        message = errand.message
         sender = message.sender or self._mail_from
         path = message.return_path or sender
         own_id = message_id(message.delivery, self._domain)
@@ -169,35 +215,66 @@ class EmailSmtp(OneMedium):
         if not _is_path(path):
             return Refused(why=Refusal.CONTENT, reason="the return path is no address")
         copy = filled(message, own)
-        if isinstance(copy, Refused):
-            return copy
-        came = await self._attempt(path, to, copy, urgent=message.urgent)
-        return Accepted(provider_id=own_id) if isinstance(came, Accepted) and not came.provider_id else came
+        return copy if isinstance(copy, Refused) else _Mail(path, to, copy + END, errand, own_id)
 
-    # --- One transaction ------------------------------------------------------------------
 
-    async def _attempt(self, sender: str, to: str, copy: bytes, *, urgent: bool) -> Outcome:
-        """One transaction; over a new connection if a kept one turns out to have been closed before the text."""
-        async with self._pool.place(urgent=urgent):
-            until = asyncio.get_running_loop().time() + self._command_seconds
-            try:
-                connection = self._pool.kept()
-                if connection is not None:
-                    ended = await self._transact(connection, sender, to, copy, until)
-                    if not _was_closed(ended):
-                        return outcome(ended)
-                connection = await self._pool.open(until=until)
-            except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-                return connection_failed(error)
-            return outcome(await self._transact(connection, sender, to, copy, until))
+@dataclass(slots=True)
+class _Mail(Mail):
+    """is_again: a connection that had been kept was lost beneath it before the text, which costs no attempt."""
 
-    async def _transact(
-        self, connection: Connection, sender: str, to: str, copy: bytes, until: float
-    ) -> Ended:
-        try:
-            return await connection.pipeline.transact(sender, to, copy, until=until)
-        finally:
-            await self._pool.give_back(connection)
+    errand: Errand
+    own_id: str
+    is_again: bool = False
+
+
+class _Mails:
+    """The mails of one run, made one by one. What cannot be written is refused at once."""
+
+    def __init__(
+        self, make: Callable[[Errand], _Mail | Refused], following: Callable[[], Errand | None], *, most: int
+    ) -> None:
+        self._make, self._following, self._left = make, following, most
+        self._back: deque[_Mail] = deque()
+
+    def next(self) -> _Mail | None:
+        if self._back:
+            return self._back.popleft()
+        while self._left and (errand := self._following()) is not None:
+            self._left -= 1
+            mail = self._make(errand)
+            if isinstance(mail, _Mail):
+                return mail
+            errand.ended(mail)
+        self._left = 0
+        return None
+
+    def back(self, mail: _Mail) -> None:
+        """It is to go after all, before the others."""
+        self._back.append(mail)
+
+    def fail(self, mail: _Mail, outcome: Outcome) -> None:
+        """There is no connection for it, nor for what went back; take no more."""
+        self._left = 0
+        for each in (mail, *self._back):
+            each.errand.ended(outcome)
+        self._back.clear()
+
+
+class _Alone:
+    """The only errand of its run."""
+
+    def __init__(self, message: Outgoing) -> None:
+        self.message, self._is_taken = message, False
+        self.outcome: Outcome
+
+    def next(self) -> Errand | None:
+        if self._is_taken:
+            return None
+        self._is_taken = True
+        return self
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcome = outcome
 
 
 def _one_spelling(address: str) -> str:

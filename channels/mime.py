@@ -92,12 +92,19 @@ def envelope(
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Values of the channel's own holes. ValueError where one would break a header line."""
-    lines = [header("To", to), _date(at.replace(microsecond=0)), header("Message-ID", message_id)]
+    own = {"To": to, "Message-ID": message_id}
     if reply_to:
-        lines.append(header("Reply-To", reply_to))
-    for name, value in (headers or {}).items():
-        _refuse_ours(name)
-        lines.append(header(name, value))
+        own["Reply-To"] = reply_to
+    if headers:
+        for name in headers:
+            _refuse_ours(name)
+            _refuse_no_name(name)
+        own |= headers
+    if _are_words("".join(own.values())):  # as they nearly always are
+        lines = [f"{name}: {value}\r\n" for name, value in own.items()]
+    else:
+        lines = [header(name, value) for name, value in own.items()]
+    lines.insert(1, _date(at.replace(microsecond=0)))
     return {FROM: _one_line(sender), HEAD: "".join(lines)}
 
 
@@ -115,6 +122,12 @@ def header(name: str, value: str) -> str:
     if any(len(line) > 998 for line in lines) or any(not line.strip() for line in lines[1:]):
         raise ValueError(f"{name} cannot be folded")
     return f"{folded}\r\n"
+
+
+def _are_words(values: str) -> bool:
+    """Whether each of the values, joined, is a word that goes behind any name as it is."""
+    is_visible = values.isascii() and values.isprintable() and " " not in values
+    return is_visible and len(values) <= _LONGEST_WORD
 
 
 @lru_cache(maxsize=8)

@@ -1,21 +1,20 @@
 """Transactions over a connection that aiosmtplib has opened, for `email_smtp`.
 
 aiosmtplib connects, negotiates TLS, signs in and greets; then this protocol takes the transport. Where the server
-offers PIPELINING (RFC 2920) sender, recipient and DATA are said in one write, else one by one. The text follows only
-after 354 and an accepted recipient, so a break before it certainly sent nothing, and one after it leaves all open.
+offers PIPELINING (RFC 2920) sender, recipient and DATA are said in one write, and the next mail's along with the text
+of the one before; else one by one. A text follows only after 354 and an accepted recipient, so a break before it
+certainly sent nothing, and one after it leaves all open.
 """
 
 import asyncio
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import aiosmtplib
 
 LONGEST_REPLY = 32_768  # octets of one reply; a server that says more is not listened to
-_LEADING_DOT = re.compile(rb"\n\.")
 _CLOSING = 421  # "closing": may answer any command
 
 
@@ -47,6 +46,21 @@ class Broken:
 Ended = Reply | Broken
 
 
+@dataclass(slots=True)
+class Mail:
+    """One mail for one recipient, both checked addresses.
+
+    text: as it goes over the wire, whole CRLF lines, the last a dot alone and no other beginning with one (RFC 5321 §4.5.2).
+    """
+
+    sender: str
+    to: str
+    text: bytes
+
+
+M = TypeVar("M", bound=Mail)
+
+
 class _Waits(IntEnum):
     """Which reply comes next."""
 
@@ -61,11 +75,11 @@ class _Waits(IntEnum):
 _AFTER = {_Waits.SENDER: _Waits.RECIPIENT, _Waits.RECIPIENT: _Waits.DATA}
 
 
-class Pipeline(asyncio.Protocol):
-    """Our own side of one connection. One transaction at a time.
+class Pipeline(asyncio.Protocol, Generic[M]):
+    """Our own side of one connection. One run of mails at a time.
 
     There is no writing to a transport that asks for a pause: each write follows the reply to the one before it, and a
-    connection that is still paused at a transaction's end is not ready for another.
+    connection that is still paused at a run's end is not ready for another.
     """
 
     def __init__(
@@ -77,49 +91,63 @@ class Pipeline(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, client.transport)
         self._behind = client.protocol
         self._loop = asyncio.get_running_loop()
-        self._at_once, self._final_seconds = at_once, final_seconds
+        self._at_once = at_once
+        self._command_seconds, self._final_seconds = command_seconds, final_seconds
         self._glance_seconds = min(command_seconds, final_seconds)
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
-        self._ended: asyncio.Future[Ended] | None = None
+        self._over: asyncio.Future[None] | None = None  # of the run
+        self._following: Callable[[], M | None]
+        self._heard: Callable[[M, Ended], None]
+        self._left = 0  # mails that the run may still take
+        self._mail: M | None = None  # in its transaction
+        self._ahead: M | None = None  # its envelope is said already
         self._waits = _Waits.NONE
         self._partial = b""  # the line that has begun
         self._lines: list[bytes] = []  # the reply that has begun
         self._octets = 0  # of both
         self._is_paused = False
-        self._recipient = self._text = b""
         self._refusal: Reply | None = None
         self._recipient_taken = self._handed_over = False
+        self.carried = 0  # mails whose transactions came to a clean end
         self._transport.set_protocol(self)
 
     @property
     def is_ready(self) -> bool:
-        """Whether another transaction may begin."""
-        return self._ended is None and not self._is_paused and not self._transport.is_closing()
+        """Whether another run may begin."""
+        return self._over is None and not self._is_paused and not self._transport.is_closing()
 
-    async def transact(self, sender: str, to: str, text: bytes, *, until: float) -> Ended:
-        """Hand over one mail to one recipient, both checked addresses. until: the loop's time for all before the text.
+    async def carry(
+        self,
+        following: Callable[[], M | None],
+        heard: Callable[[M, Ended], None],
+        *,
+        most: int,
+        until: float,
+    ) -> None:
+        """Hand over mail after mail, until there is none, `most` are done, or the connection is of no more use.
 
-        The connection is ready afterwards only if everything said was answered.
+        following: asked for the next when it can go; it is on its way then. heard: told of each how it ended, in
+        their order. until: the loop's time for all before the first text.
         """
-        if not self.is_ready:
-            return Broken(handed_over=False)
-        self._recipient, self._text = b"RCPT TO:<%b>\r\n" % to.encode("ascii"), stuffed(text)
-        self._refusal, self._recipient_taken, self._handed_over = None, False, False
-        self._waits = _Waits.SENDER
-        ended: asyncio.Future[Ended] = self._loop.create_future()
-        self._ended = ended
+        is_ready = self.is_ready
+        self._following, self._heard, self._left = following, heard, most
+        mail = self._take()
+        if mail is None:
+            return
+        if not is_ready:
+            heard(mail, Broken(handed_over=False))
+            return
+        over: asyncio.Future[None] = self._loop.create_future()
+        self._over = over
+        self._begin(mail)
         self._watch(until)
-        sender_line = b"MAIL FROM:<%b>\r\n" % sender.encode("ascii")
-        if self._at_once:
-            self._transport.write(b"%b%bDATA\r\n" % (sender_line, self._recipient))
-        else:
-            self._transport.write(sender_line)
+        self._transport.write(self._opening(mail))
         try:
-            return await ended
+            await over
         finally:
-            if self._ended is ended:  # cancelled
-                self._ended = None
+            if self._over is over:  # cancelled
+                self._over = self._mail = self._ahead = None
                 self.abort()
 
     def abort(self) -> None:
@@ -154,7 +182,7 @@ class Pipeline(asyncio.Protocol):
             self._lines.append(line)
             if line[3:4] != b"-":
                 self._hear()
-        if self._octets > LONGEST_REPLY or (self._ended is None and self._octets):
+        if self._octets > LONGEST_REPLY or (self._over is None and self._octets):
             self._break_off()  # too much, or more than was asked for: no later reply could be trusted
 
     # --- Replies --------------------------------------------------------------------------
@@ -163,17 +191,16 @@ class Pipeline(asyncio.Protocol):
         lines, self._lines = self._lines, []
         number, self._octets = lines[-1][:3], len(self._partial)
         code = int(number) if len(number) == 3 and number.isdigit() else 0
-        if self._ended is None or not 200 <= code < 600:
+        mail, waits = self._mail, self._waits
+        if mail is None or not 200 <= code < 600:
             self._break_off()
-            return
-        waits = self._waits
-        if waits is _Waits.SENDER:
-            self._hear_address(Stage.SENDER, code, lines)
+        elif waits is _Waits.SENDER:
+            self._hear_address(mail, Stage.SENDER, code, lines)
         elif waits is _Waits.RECIPIENT:
             self._recipient_taken = code < 300
-            self._hear_address(Stage.RECIPIENT, code, lines)
+            self._hear_address(mail, Stage.RECIPIENT, code, lines)
         elif waits is _Waits.DATA:
-            self._hear_data(code, lines)
+            self._hear_data(mail, code, lines)
         elif waits is _Waits.TEXT:
             if 300 <= code < 400:
                 self._break_off()
@@ -182,48 +209,53 @@ class Pipeline(asyncio.Protocol):
         else:
             self._end(self._refusal or self._broken(), is_clean=code != _CLOSING)
 
-    def _hear_address(self, stage: Stage, code: int, lines: Sequence[bytes]) -> None:
+    def _hear_address(self, mail: M, stage: Stage, code: int, lines: Sequence[bytes]) -> None:
         """A word on the sender or the recipient."""
         if 300 <= code < 400:
             self._break_off()
         elif code >= 400 and self._refusal is None:
-            self._refuse(_reply(stage, code, lines), unanswered=self._at_once)
+            self._refuse(mail, _reply(stage, code, lines), unanswered=self._at_once)
         else:
-            self._next()
+            self._next(mail)
 
-    def _next(self) -> None:
+    def _next(self, mail: M) -> None:
         was, self._waits = self._waits, _AFTER[self._waits]
         if not self._at_once:
-            self._transport.write(self._recipient if was is _Waits.SENDER else b"DATA\r\n")
+            self._transport.write(_recipient(mail) if was is _Waits.SENDER else b"DATA\r\n")
 
-    def _hear_data(self, code: int, lines: Sequence[bytes]) -> None:
+    def _hear_data(self, mail: M, code: int, lines: Sequence[bytes]) -> None:
         if code < 400:
-            self._hear_go_ahead(code)
+            self._hear_go_ahead(mail, code)
         else:
             refusal = self._refusal or _reply(Stage.TEXT, code, lines)
-            self._refuse(refusal, unanswered=False, is_closing=code == _CLOSING)
+            self._refuse(mail, refusal, unanswered=False, is_closing=code == _CLOSING)
 
-    def _hear_go_ahead(self, code: int) -> None:
+    def _hear_go_ahead(self, mail: M, code: int) -> None:
         """354. Also where all was refused: then no mail may come of it (RFC 2920 §3.1)."""
         if code != 354 or self._transport.is_closing():
             self._break_off()
         elif self._refusal is None:
-            self._handed_over, self._waits = True, _Waits.TEXT
-            self._deadline = self._loop.time() + self._final_seconds
-            self._transport.write(self._text)
+            self._hand_over(mail)
         elif self._recipient_taken:  # a dot would send an empty mail
             self._end(self._refusal, is_clean=False)
         else:
             self._waits = _Waits.CLEARED
             self._transport.write(b".\r\n")
 
-    def _refuse(self, refusal: Reply, *, unanswered: bool, is_closing: bool = False) -> None:
+    def _hand_over(self, mail: M) -> None:
+        """The text, and with it the next envelope (RFC 2920 §3.1 allows a text to begin a group)."""
+        self._handed_over, self._waits = True, _Waits.TEXT
+        self._deadline = self._loop.time() + self._final_seconds
+        self._ahead = self._take() if self._at_once else None
+        self._transport.write(mail.text + self._opening(self._ahead) if self._ahead else mail.text)
+
+    def _refuse(self, mail: M, refusal: Reply, *, unanswered: bool, is_closing: bool = False) -> None:
         """Remember the first no, and clear the transaction once every command is answered."""
         self._refusal = refusal
         if is_closing or refusal.code == _CLOSING:
             self._end(refusal, is_clean=False)
         elif unanswered:
-            self._next()
+            self._next(mail)
         else:
             self._waits = _Waits.CLEARED
             self._transport.write(b"RSET\r\n")
@@ -237,11 +269,48 @@ class Pipeline(asyncio.Protocol):
         self._end(self._refusal or self._broken(is_late=is_late), is_clean=False)
 
     def _end(self, ended: Ended, *, is_clean: bool) -> None:
-        waiting, self._ended, self._waits, self._text = self._ended, None, _Waits.NONE, b""
-        if waiting is not None and not waiting.done():
-            waiting.set_result(ended)
-        if not is_clean:
+        """The mail's transaction is over: on to the next, or the run ends."""
+        mail, ahead = self._mail, self._ahead
+        self._mail = self._ahead = None
+        self.carried += is_clean
+        if mail is not None:
+            self._heard(mail, ended)
+        if not is_clean or self._transport.is_closing():
+            if ahead is not None:
+                self._heard(ahead, Broken(handed_over=False))
+            self._finish()
             self._transport.abort()
+        elif ahead is not None:
+            self._begin(ahead)
+        elif (following := self._take()) is not None:
+            self._begin(following)
+            self._transport.write(self._opening(following))
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        over, self._over, self._waits = self._over, None, _Waits.NONE
+        if over is not None and not over.done():
+            over.set_result(None)
+
+    # --- The next one ---------------------------------------------------------------------
+
+    def _take(self) -> M | None:
+        if not self._left:
+            return None
+        self._left -= 1
+        return self._following()
+
+    def _begin(self, mail: M) -> None:
+        """Its envelope is said, or about to be."""
+        self._mail, self._waits = mail, _Waits.SENDER
+        self._refusal, self._recipient_taken, self._handed_over = None, False, False
+        self._deadline = self._loop.time() + self._command_seconds
+
+    def _opening(self, mail: M) -> bytes:
+        """What is said first of a mail: all before the text where the server reads it together."""
+        sender = b"MAIL FROM:<%b>\r\n" % mail.sender.encode("ascii")
+        return b"%b%bDATA\r\n" % (sender, _recipient(mail)) if self._at_once else sender
 
     # --- Deadlines ------------------------------------------------------------------------
     # One timer for a connection looks now and then whether the deadline of the moment has passed: a timer
@@ -258,7 +327,7 @@ class Pipeline(asyncio.Protocol):
 
     def _look(self) -> None:
         self._timer = None
-        if self._ended is None:
+        if self._over is None:
             return
         if self._deadline <= self._loop.time():
             self._break_off(is_late=True)
@@ -276,10 +345,5 @@ def _reply(stage: Stage, code: int, lines: Sequence[bytes]) -> Reply:
     return Reply(stage, code, words.decode("utf-8", "replace").strip())
 
 
-def stuffed(text: bytes) -> bytes:
-    """A text of whole CRLF lines as it goes over the wire: leading dots doubled, and the dot that ends it (RFC 5321 §4.5.2)."""
-    if _LEADING_DOT.search(text):  # twice as quick as `in`
-        text = text.replace(b"\r\n.", b"\r\n..")
-    if text.startswith(b"."):
-        text = b"." + text
-    return text + (b".\r\n" if text.endswith(b"\r\n") else b"\r\n.\r\n")
+def _recipient(mail: Mail) -> bytes:
+    return b"RCPT TO:<%b>\r\n" % mail.to.encode("ascii")

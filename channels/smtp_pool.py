@@ -9,6 +9,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
@@ -74,15 +75,10 @@ RESERVED = 2
 
 @dataclass(kw_only=True, eq=False)
 class Connection:
-    """One connection, and how many transactions it has carried."""
+    """One connection: aiosmtplib's client, and what speaks over it."""
 
     client: aiosmtplib.SMTP
-    pipeline: Pipeline
-    carried: int = 0
-
-    @property
-    def is_used(self) -> bool:
-        return self.carried > 0
+    pipeline: Pipeline[Any]
 
 
 class Pool:
@@ -131,7 +127,7 @@ class Pool:
         try:
             async with asyncio.timeout_at(min(latest, until)):
                 await self._agree(client)
-            pipeline = Pipeline(
+            pipeline: Pipeline[Any] = Pipeline(
                 client,
                 at_once=client.supports_extension("pipelining"),
                 command_seconds=self._command_seconds,
@@ -142,12 +138,15 @@ class Pool:
             raise
         return Connection(client=client, pipeline=pipeline)
 
+    def left(self, connection: Connection) -> int:
+        """Mails it may still carry."""
+        return self._recycle_after - connection.pipeline.carried
+
     async def give_back(self, connection: Connection) -> None:
         """Keep it for the next, or part with it: politely where a goodbye is sure to be heard."""
-        connection.carried += 1
         if not connection.pipeline.is_ready:
             connection.client.close()
-        elif self._is_closed or connection.carried >= self._recycle_after:
+        elif self._is_closed or self.left(connection) < 1:
             await self._part(connection)
         else:
             self._idle.append(connection)

@@ -37,8 +37,8 @@ class Use(StrEnum):
     CURSOR = "cursor"
 
 
-# Reply addresses must fit 64 octets with their prefix, so their MAC is 80 bits; all others have 128.
-SHORT_MAC = frozenset({Use.REPLY, Use.BOUNCE, Use.DELIVERY})
+# Reply addresses must fit 64 octets with their prefix, so their MAC is 80 bits; all others have 120.
+MAC_BYTES = {use: 10 if use in (Use.REPLY, Use.BOUNCE, Use.DELIVERY) else 15 for use in Use}
 
 
 class CannotOpen(Exception):
@@ -54,7 +54,7 @@ class Keys:
         self._ring = [secret.encode() for secret in ring]
         self._aes = {_derive(s, "key id")[:KEY_ID_BYTES]: AESGCM(_derive(s, "seal")) for s in self._ring}
         self._newest = next(iter(self._aes))
-        self._macs = {use: [_Mac(_derive(s, f"token {use}")) for s in self._ring] for use in Use}
+        self._token_keys = {use: [_derive(s, f"token {use}") for s in self._ring] for use in Use}
         self._address_key = b""
 
     # --- sealed columns -------------------------------------------------------------------
@@ -107,7 +107,18 @@ class Keys:
 
     def token(self, use: Use, payload: bytes) -> str:
         """A signed token, lower-case base32 without padding: it survives case folding in mail."""
-        return _base32(payload + self._macs[use][0].of(payload)[: 10 if use in SHORT_MAC else 16])
+        return _base32(payload + _mac(self._token_keys[use][0], use, payload))
+
+    def tokens(self, uses: Sequence[Use], payload: bytes) -> list[str]:
+        """A token of each use for one payload, made together. Its size is a multiple of five octets.
+
+        So the payload, like each MAC, fills whole letters, and is written once for all of them.
+        """
+        macs = [_mac(self._token_keys[use][0], use, payload) for use in uses]
+        letters = _base32(payload + b"".join(macs))
+        at = len(payload) // 5 * 8
+        same = letters[:at]
+        return [same + letters[at : (at := at + len(mac) // 5 * 8)] for mac in macs]
 
     def read_token(self, use: Use, token: str) -> bytes | None:
         """The payload of a token of that use, or None. Constant time in the MAC; any key of the ring."""
@@ -117,9 +128,9 @@ class Keys:
             whole = b32decode(token.upper() + "=" * (-len(token) % 8))
         except (NotBase32, ValueError):
             return None
-        size = 10 if use in SHORT_MAC else 16
+        size = MAC_BYTES[use]
         payload, mac = whole[:-size], whole[-size:]
-        good = [hmac.compare_digest(key.of(payload)[:size], mac) for key in self._macs[use]]
+        good = [hmac.compare_digest(_mac(key, use, payload), mac) for key in self._token_keys[use]]
         if not any(good) or _base32(whole) != token.lower():
             return None
         return payload
@@ -145,19 +156,9 @@ def unwrap_key(keys: Keys, purpose: str, row: UUID, wrapped: bytes) -> bytes:
     return keys.open(f"data_keys.{purpose}", row, wrapped)
 
 
-class _Mac:
-    """HMAC-SHA-256 (RFC 2104) under one key, whose two first blocks are hashed once: half the cost of each."""
-
-    def __init__(self, key: bytes) -> None:
-        block = key.ljust(64, b"\0")
-        self._inner = hashlib.sha256(bytes(octet ^ 0x36 for octet in block)).copy
-        self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in block)).copy
-
-    def of(self, payload: bytes) -> bytes:
-        inner, outer = self._inner(), self._outer()
-        inner.update(payload)
-        outer.update(inner.digest())
-        return outer.digest()
+def _mac(key: bytes, use: Use, payload: bytes) -> bytes:
+    """BLAKE2b with a key (RFC 7693): of the size that tokens of that use have."""
+    return hashlib.blake2b(payload, digest_size=MAC_BYTES[use], key=key).digest()
 
 
 def _spreads(octets: int) -> list[tuple[int, int, int]]:
@@ -175,16 +176,16 @@ def _spreads(octets: int) -> list[tuple[int, int, int]]:
     return found
 
 
-_SPREADS = {octets: _spreads(octets) for octets in (20, 40)}
+_SPREADS = {octets: _spreads(octets) for octets in (20, 40, 80)}
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567".ljust(256, b"-")
 
 
 def _base32(octets: bytes) -> str:
-    """Lower-case base32 (RFC 4648) without padding. A message has five such words: b32encode takes thrice as long."""
+    """Lower-case base32 (RFC 4648) without padding. A mail has five such words: b32encode takes thrice as long."""
     size = len(octets)
-    if size > 40:
+    if size > 80:
         return b32encode(octets).decode().rstrip("=").lower()
-    width = 20 if size <= 20 else 40
+    width = 20 if size <= 20 else 40 if size <= 40 else 80
     number = int.from_bytes(octets) << (width - size) * 8
     for lower, upper, places in _SPREADS[width]:
         number = (number & lower) | ((number & upper) << places)

@@ -6,13 +6,12 @@ the recipient's: what the provider refuses of the words, what fails, what nobody
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import func, select, update
 
-from channels.base import Failed, Outcome, Refusal, Refused, Throttled, Unknown
+from channels.base import Accepted, Failed, Outcome, Refusal, Refused, Throttled, Unknown
 from notifier.db import Tx
 from notifier.delivery.alarms import AlarmKind, raise_alarm
 from notifier.models import Canary, Lane, Message, MessageState
@@ -25,14 +24,6 @@ BULK = (Lane.WARD, Lane.BULLETIN)
 GOOD, FAULT = ".", "x"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """How one attempt of a message ended."""
-
-    message_id: UUID | None
-    outcome: Outcome
-
-
 def is_wanted(lane: Lane, audience: int, *, above: int) -> bool:
     """Does a message to so many go to a few first? above: 0 for never. Alerts never wait. Pure."""
     return lane in BULK and 0 < above < audience
@@ -41,6 +32,8 @@ def is_wanted(lane: Lane, audience: int, *, above: int) -> bool:
 def mark_of(outcome: Outcome) -> str:
     """`.` where the words went out or it was the recipient's fault, `x` for a fault, nothing where it waits. Pure."""
     match outcome:
+        case Accepted():
+            return GOOD
         case Throttled():
             return ""
         case Refused(why=Refusal.NOT_ALLOWED):  # we are locked out: the breaker's business, not the message's
@@ -77,12 +70,12 @@ class Canaries:
         self._known: OrderedDict[UUID, bool] = OrderedDict()  # canary decided → is it a large message?
         self._in_a_row: dict[UUID, int] = {}
 
-    async def observe(self, tx: Tx, ended: Sequence[Ended]) -> list[UUID]:
-        """Take in how attempts ended, in order; the messages that were paused for it."""
+    async def observe(self, tx: Tx, ended: Iterable[tuple[UUID | None, Outcome]]) -> list[UUID]:
+        """Take in how attempts of messages ended, in order; the messages that were paused for it."""
         by_message: dict[UUID, list[Outcome]] = {}
-        for each in ended:
-            if each.message_id is not None and mark_of(each.outcome):
-                by_message.setdefault(each.message_id, []).append(each.outcome)
+        for message, outcome in ended:
+            if message is not None and mark_of(outcome):
+                by_message.setdefault(message, []).append(outcome)
         await self._ask(tx, [id_ for id_ in by_message if id_ not in self._known])
         paused = []
         for message in sorted(by_message):  # in one order, so that two workers never wait for each other

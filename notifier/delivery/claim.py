@@ -48,10 +48,10 @@ UNREADABLE = "its address cannot be opened"
 
 
 class Claimed(NamedTuple):
-    """A row under our lease, not yet started, with everything about it that does not change.
+    """A row under our lease, with everything about it that does not change: all the way to its settle.
 
     channel, address (hence the mail domain), message_id, team_id and lane are what pacing, breaker and
-    spending go by. team_id: of the message or notice.
+    spending go by. tries: the one it is claimed for counted. team_id: of the message or notice.
     """
 
     id: int
@@ -70,6 +70,16 @@ class Claimed(NamedTuple):
     message_id: UUID | None
     notice_id: UUID | None
     team_id: UUID | None
+
+    @property
+    def number(self) -> int:
+        """Of the attempt: the claim's fence."""
+        return self.fence
+
+    @property
+    def is_notice(self) -> bool:
+        """Not a message's."""
+        return self.notice_id is not None
 
 
 class PutBack(Protocol):
@@ -229,7 +239,7 @@ def _with_address(row: Any) -> Select[*tuple[Any, ...]]:
             ContactPoint.address_sealed,
             row.language,
             row.lane,
-            row.tries,
+            row.tries + 1,
             row.checks,
             row.maybe_repeat,
             row.expires_at,
@@ -274,7 +284,7 @@ def _each_with_address(row: CTE) -> Select[*tuple[Any, ...]]:
             point.c.address_sealed,
             c.language,
             c.lane,
-            c.tries,
+            c.tries + 1,
             c.checks,
             c.maybe_repeat,
             c.expires_at,

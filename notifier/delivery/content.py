@@ -6,7 +6,7 @@ officer saw is what leaves. Values that differ from person to person are filled 
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -18,16 +18,9 @@ from channels.base import Content, Hole, Medium, Outgoing, Prepared, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
+from notifier.delivery.claim import Claimed
 from notifier.delivery.limit import at_most
-from notifier.delivery.mark import Started
-from notifier.delivery.tokens import (
-    attempt_token,
-    bounce_address,
-    delivery_token,
-    manage_url,
-    reply_address,
-    unsubscribe_url,
-)
+from notifier.delivery.tokens import attempt_token, delivery_token, links_of, names_of
 from notifier.models import (
     Delivery,
     Lane,
@@ -43,12 +36,12 @@ from subscribers.contact_points import ADDRESS
 from subscribers.models import Area, ContactPoint
 from subscribers.signing import Keys
 from templates import render
+from templates.render import LINKS
 
 KEPT = 256  # compiled messages kept in the process
 LONGEST_SECONDS = 1.0  # that compiling one may take
 UNWRITABLE = "its words cannot be made"
 VARIABLES = "notices.variables"
-_LINKS = {"manage_url": manage_url, "unsubscribe_url": unsubscribe_url}
 
 
 Key = tuple[Any, ...]
@@ -90,14 +83,18 @@ class Words:
 class Ready:
     """Compiled words, the words they came from, and what one copy costs: personal values are of one length.
 
-    holes: names of the values that are filled in.
+    has_links: some of its holes are personal links. names_attempt: its channel tells the attempt's token to somebody.
+    to_many: it is marked as such; else headers says how its mail is marked.
     """
 
     prepared: Prepared
     words: Words
     parts: int
     pence: float
-    holes: frozenset[str]
+    has_links: bool
+    names_attempt: bool
+    to_many: bool
+    headers: Mapping[str, str]
 
 
 class Contents:
@@ -105,6 +102,7 @@ class Contents:
 
     def __init__(self, settings: Settings, channels: Channels, keys: Keys) -> None:
         self._settings, self._channels, self._keys = settings, channels, keys
+        self._public_url = settings.public_url
         self._ready: OrderedDict[Key, Ready] = OrderedDict()
 
     async def load(self, tx: Tx, rows: Sequence[Row]) -> dict[Key, Words | str]:
@@ -134,45 +132,38 @@ class Contents:
                 made[key] = self._kept(key) or self._compile(key, row, words[key])
         return {row.id: made[key_of(row)] for row in rows}
 
-    def outgoing(self, delivery: Started, ready: Ready) -> Outgoing:
+    def outgoing(self, delivery: Claimed, ready: Ready) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
-        settings, keys = self._settings, self._keys
-        is_mail, is_text = delivery.medium == Medium.EMAIL, delivery.medium == Medium.SMS
-        values = self._values(delivery, ready.holes)
-        names_attempt = self._channels[delivery.channel].capabilities.names_attempt
+        keys, words, to_many = self._keys, ready.words, ready.to_many
+        links = self._links(delivery) if to_many or ready.has_links else {}
+        attempt = attempt_token(keys, delivery.id, delivery.number) if ready.names_attempt else ""
+        urgent = delivery.lane is Lane.URGENT
+        if delivery.medium != Medium.EMAIL:
+            return Outgoing(
+                attempt=attempt,
+                delivery=delivery_token(keys, delivery.id),
+                to=delivery.address,
+                prepared=ready.prepared,
+                values=links,
+                sender=words.sender_number if delivery.medium == Medium.SMS else "",
+                urgent=urgent,
+            )
+        names = names_of(keys, delivery.id, self._settings.mail_domain)
         return Outgoing(
-            attempt=attempt_token(keys, delivery.id, delivery.number) if names_attempt else "",
-            delivery=delivery_token(keys, delivery.id),
+            attempt=attempt,
+            delivery=names.delivery,
             to=delivery.address,
             prepared=ready.prepared,
-            values=values,
-            sender=ready.words.sender_number if is_text else "",
-            reply_to=reply_address(keys, delivery.id, settings.mail_domain) if is_mail else "",
-            return_path=bounce_address(keys, delivery.id, settings.mail_domain) if is_mail else "",
-            headers=self._headers(delivery, ready.words, values) if is_mail else {},
-            urgent=delivery.lane is Lane.URGENT,
+            values=links,
+            reply_to=names.reply,
+            return_path=names.bounce,
+            headers=one_click(links["unsubscribe_url"]) if to_many else ready.headers,
+            urgent=urgent,
         )
 
-    def _values(self, row: Row, holes: Collection[str] = _LINKS) -> dict[str, str]:
-        """What differs from person to person, by the name of its hole. holes: those there are."""
-        keys, url = self._keys, self._settings.public_url
-        return {
-            name: link(keys, url, row.contact_point_id, row.link_version)
-            for name, link in _LINKS.items()
-            if name in holes
-        }
-
-    def _headers(self, row: Row, words: Words, values: Mapping[str, str]) -> dict[str, str]:
-        """How mail is marked: one-click unsubscribe (RFC 8058) for what goes to many, robot (RFC 3834) or answer."""
-        kind = words.notice_kind
-        if kind is None or kind is NoticeKind.DIGEST:
-            link = values.get("unsubscribe_url") or self._values(row)["unsubscribe_url"]
-            return {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
-        if kind is NoticeKind.ANSWER:
-            before = str(words.variables.get("in_reply_to") or "")
-            references = str(words.variables.get("references") or before)
-            return {"In-Reply-To": before, "References": references} if before else {}
-        return {"Auto-Submitted": "auto-replied" if kind in _REPLIES else "auto-generated"}
+    def _links(self, row: Row) -> dict[str, str]:
+        """What differs from person to person, by the name of its hole."""
+        return links_of(self._keys, self._public_url, row.contact_point_id, row.link_version)
 
     async def _words(self, tx: Tx, row: Row) -> Words:
         if row.message_id is not None:
@@ -192,7 +183,7 @@ class Contents:
         try:
             with at_most(LONGEST_SECONDS):
                 channel, content = self._channels[row.channel], content_of(words, Medium(row.medium))
-                estimate = channel.estimate(_with_values(content, self._values(row)))
+                estimate = channel.estimate(_with_values(content, self._links(row)))
                 prepared = channel.prepare(content)
         except Exception as error:
             return f"{UNWRITABLE}: {type(error).__name__}"
@@ -201,13 +192,31 @@ class Contents:
             words=words,
             parts=estimate.parts,
             pence=estimate.cost_pence,
-            holes=frozenset(piece.name for piece in prepared.pieces if isinstance(piece, Hole)),
+            has_links=any(isinstance(piece, Hole) and piece.name in LINKS for piece in prepared.pieces),
+            names_attempt=channel.capabilities.names_attempt,
+            to_many=words.notice_kind in (None, NoticeKind.DIGEST),
+            headers=_headers(words),
         )
         if row.message_id is not None:
             self._ready[key] = ready
             while len(self._ready) > KEPT:
                 self._ready.popitem(last=False)
         return ready
+
+
+def one_click(link: str) -> dict[str, str]:
+    """How mail to many is marked: one post ends it (RFC 8058)."""
+    return {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+
+
+def _headers(words: Words) -> dict[str, str]:
+    """How mail to one is marked: as a robot's (RFC 3834), or as an answer in its thread (RFC 5322 3.6.4)."""
+    kind = words.notice_kind
+    if kind is NoticeKind.ANSWER:
+        before = str(words.variables.get("in_reply_to") or "")
+        references = str(words.variables.get("references") or before)
+        return {"In-Reply-To": before, "References": references} if before else {}
+    return {"Auto-Submitted": "auto-replied" if kind in _REPLIES else "auto-generated"}
 
 
 def content_of(words: Words, medium: Medium) -> Content:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select, update
 
 from notifier.db import Tx
-from notifier.delivery.mark import Started
+from notifier.delivery.claim import Claimed
 from notifier.delivery.record import note_events
 from notifier.delivery.settle import BETWEEN_LOOK_UPS
 from notifier.models import IS_IN_DOUBT, Attempt, Delivery, DeliveryState, Lane, Message, Notice
@@ -21,7 +21,7 @@ NEWEST = 200  # of an address's deliveries, those whose provider ids a look-up m
 class InDoubt(NamedTuple):
     """A delivery in doubt, as it was started. since: when its first try that may have arrived began."""
 
-    started: Started
+    started: Claimed
     since: datetime | None
 
 
@@ -75,9 +75,9 @@ async def take_doubtful(tx: Tx, *, limit: int = 50, factor: float = 1.0) -> list
         except (CannotOpen, UnicodeError):
             await _hold(tx, row.id)
             continue
-        started = Started(
+        started = Claimed(
             id=row.id,
-            number=row.fence,
+            fence=row.fence,
             channel=row.channel,
             medium=row.medium,
             address=address,
@@ -97,7 +97,7 @@ async def take_doubtful(tx: Tx, *, limit: int = 50, factor: float = 1.0) -> list
     return found
 
 
-async def claimed_by_others(tx: Tx, delivery: Started) -> Sequence[str]:
+async def claimed_by_others(tx: Tx, delivery: Claimed) -> Sequence[str]:
     """The provider's ids that other deliveries to the same address hold: they are not this one's."""
     rows = await tx.execute(
         select(Delivery.id, Delivery.provider_id)

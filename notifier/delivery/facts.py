@@ -1,21 +1,38 @@
 """What is known of leased rows at the mark: read in one statement, handed to `permit` as plain values.
 
-A new rule adds its column here, its field to `policy.Facts`, and its decision to `policy.decide`.
+A new rule adds its column here, its field to `policy.Facts`, and its decision to `policy.decide`. Of nearly all rows
+of a message the same is known, so PostgreSQL hands them over by kinds; on SQLite that is done here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import Select, exists, literal, or_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Integer,
+    Select,
+    bindparam,
+    column,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from notifier.db import Tx
-from notifier.delivery.fast import Shape, is_one_of
+from notifier.delivery.fast import POSTGRESQL, Shape, given
 from notifier.delivery.hours import Hours
-from notifier.delivery.permit import Case
 from notifier.delivery.policy import Facts
 from notifier.models import (
     Delivery,
+    DeliveryState,
     Hold,
     HoldScope,
     Lane,
@@ -28,11 +45,106 @@ from notifier.models import (
 from subscribers.models import ContactPoint, Subscriber, Subscription, Suppression, SuppressionScope
 
 
-def facts_of(of: str) -> Select[*tuple[Any, ...]]:
-    """The rows `ids` with everything the decision looks at, contact points held against a change meanwhile.
+class Kind(NamedTuple):
+    """Rows of which the same is known. ids, subscribers, notices: of each, side by side. subscriber: of a person's."""
 
-    of: the dialect it is for. What cannot change after the claim stands in `Claimed`, and is not read again.
+    facts: Facts
+    message: UUID | None
+    ids: Sequence[int]
+    subscribers: Sequence[UUID | None]
+    notices: Sequence[UUID | None]
+
+
+async def kinds_of(tx: Tx, fences: Mapping[int, int]) -> list[Kind]:
+    """What is known of those of the rows (id → fence) that are still leased under that fence.
+
+    Their contact points are held against a change until the transaction ends.
     """
+    held = await standing_holds(tx)
+    ids = sorted(fences)  # two workers lock in the same order
+    if tx.dialect == POSTGRESQL:
+        rows = await _FACTS.rows(tx, ids=ids, fences=[fences[id_] for id_ in ids])
+        return [Kind(_facts(row, tx.now, held), row.message_id, *row[:OWN]) for row in rows]
+    known: dict[tuple[Any, ...], tuple[Any, list[Any]]] = {}
+    for row in await _FACTS.rows(tx, pairs=[(id_, fences[id_]) for id_ in ids]):
+        known.setdefault(tuple(row[OWN:]), (row, []))[1].append(row[:OWN])
+    return [
+        Kind(_facts(row, tx.now, held), row.message_id, *zip(*each, strict=True))
+        for row, each in known.values()
+    ]
+
+
+async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
+    """(scope, key) of every hold that stands."""
+    rows = await _HOLDS.rows(tx)
+    return frozenset((row.scope, row.key) for row in rows)
+
+
+# --- the statements ------------------------------------------------------------------------------
+
+OWN = 3  # columns that differ from row to row though the same is known of them
+
+
+def _by_kind(of: str) -> Executable:
+    if of != POSTGRESQL:
+        ours = tuple_(Delivery.id, Delivery.fence).in_(bindparam("pairs", expanding=True, required=False))
+        return _each().where(ours)
+    going = (
+        func.unnest(given("ids", ARRAY(BigInteger)), given("fences", ARRAY(Integer)))
+        .table_valued(column("id", BigInteger), column("fence", Integer))
+        .render_derived("going")
+    )
+    each = (
+        _each()
+        .join(going, (going.c.id == Delivery.id) & (going.c.fence == Delivery.fence))
+        .cte("each")
+        .prefix_with("MATERIALIZED")
+    )
+    own, shared = list(each.c)[:OWN], list(each.c)[OWN:]
+    return select(*[func.array_agg(each_own) for each_own in own], *shared).group_by(*shared)
+
+
+def _each() -> Select[*tuple[Any, ...]]:
+    """Everything the decision looks at. What cannot change after the claim stands in `Claimed`."""
+    return (
+        select(
+            # Which row it is, and whose: as many as OWN says.
+            Delivery.id,
+            ContactPoint.subscriber_id,
+            Delivery.notice_id,
+            # What is known of it.
+            Delivery.message_id,
+            Delivery.channel,
+            Delivery.lane,
+            Delivery.expires_at,
+            ContactPoint.subscriber_id.is_not(None).label("is_person"),
+            ContactPoint.medium,
+            ContactPoint.state.label("contact_state"),
+            ContactPoint.stopped_at,
+            Subscriber.quiet_from,
+            Subscriber.quiet_until,
+            Subscriber.weekly_limit,
+            Message.state.label("message_state"),
+            Message.send_at,
+            Message.team_id,
+            Message.expires_at.label("useless_at"),
+            Message.override_reason,
+            Notice.kind.label("notice_kind"),
+            Notice.created_at.label("asked_at"),
+            _still_subscribed().label("still_subscribed"),
+            _suppressed().label("suppressed"),
+        )
+        .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
+        .outerjoin(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
+        .outerjoin(Message, Message.id == Delivery.message_id)
+        .outerjoin(Notice, Notice.id == Delivery.notice_id)
+        .where(Delivery.state == DeliveryState.LEASED)
+        .order_by(Delivery.id)
+        .with_for_update(read=True, of=ContactPoint)
+    )
+
+
+def _still_subscribed() -> ColumnElement[bool]:
     no_topics = ~exists().where(MessageTopic.message_id == Delivery.message_id).correlate(Delivery)
     wanted_topic = (
         exists()
@@ -54,79 +166,24 @@ def facts_of(of: str) -> Select[*tuple[Any, ...]]:
         .correlate(Delivery, Subscription)
         .exists()
     )
-    still_subscribed = exists().where(
+    return exists().where(
         Subscription.subscriber_id == ContactPoint.subscriber_id,
         Subscription.ended_at.is_(None),
         wanted_area,
         or_(no_topics, wanted_topic),
     )
-    suppressed = exists().where(
+
+
+def _suppressed() -> ColumnElement[bool]:
+    return exists().where(
         Suppression.medium == ContactPoint.medium,
         Suppression.address_hash == ContactPoint.address_hash,
         Suppression.scope.in_([SuppressionScope.ALL, SuppressionScope.MEDIUM]),
     )
-    return (
-        select(
-            # Which row it is, and whose: as many as OWN says.
-            Delivery.id,
-            Delivery.state,
-            Delivery.fence,
-            Delivery.message_id,
-            Delivery.notice_id,
-            ContactPoint.subscriber_id,
-            # What is known of it.
-            Delivery.channel,
-            Delivery.lane,
-            Delivery.expires_at,
-            ContactPoint.subscriber_id.is_not(None).label("is_person"),
-            ContactPoint.medium,
-            ContactPoint.state.label("contact_state"),
-            ContactPoint.stopped_at,
-            Subscriber.quiet_from,
-            Subscriber.quiet_until,
-            Subscriber.weekly_limit,
-            Message.state.label("message_state"),
-            Message.send_at,
-            Message.team_id,
-            Message.expires_at.label("useless_at"),
-            Message.override_reason,
-            Notice.kind.label("notice_kind"),
-            Notice.created_at.label("asked_at"),
-            still_subscribed.label("still_subscribed"),
-            suppressed.label("suppressed"),
-        )
-        .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
-        .outerjoin(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
-        .outerjoin(Message, Message.id == Delivery.message_id)
-        .outerjoin(Notice, Notice.id == Delivery.notice_id)
-        .where(is_one_of(Delivery.id, "ids", of))
-        .order_by(Delivery.id)
-        .with_for_update(read=True, of=ContactPoint)
-    )
 
 
-OWN = 6  # columns of `FACTS` that differ from row to row though the same is known of them
-FACTS = Shape(facts_of)
-HOLDS = Shape(lambda _of: select(Hold.scope, Hold.key))
-
-
-async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
-    """(scope, key) of every hold that stands."""
-    rows = await HOLDS.rows(tx)
-    return frozenset((row.scope, row.key) for row in rows)
-
-
-def cases_of(
-    rows: Iterable[Any], now: datetime, held: frozenset[tuple[str, str]]
-) -> Iterator[tuple[int, Case]]:
-    """(id, case) of rows of `FACTS`. Rows of which the same is known share one `Facts`: most do. Pure."""
-    known: dict[tuple[Any, ...], Facts] = {}
-    for row in rows:
-        what = tuple(row[OWN:])
-        facts = known.get(what)
-        if facts is None:
-            facts = known[what] = _facts(row, now, held)
-        yield row[0], Case(facts, row[3], row[5], row[4])
+_FACTS = Shape(_by_kind)
+_HOLDS = Shape(lambda _of: select(Hold.scope, Hold.key))
 
 
 def _facts(row: Any, now: datetime, held: frozenset[tuple[str, str]]) -> Facts:

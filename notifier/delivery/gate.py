@@ -103,10 +103,19 @@ class Gate:
     _known: dict[Key, Breaker] = field(default_factory=dict)
     _read_at: float = float("-inf")
 
+    @property
+    def is_calm(self) -> bool:
+        """No breaker has a row: good results teach nothing."""
+        return not self._known
+
+    async def has_shut(self, tx: Tx) -> bool:
+        """Whether some rows may have to wait: not every breaker is closed."""
+        await self._refresh(tx)
+        return not all(known.is_closed for known in self._known.values())
+
     async def admit(self, tx: Tx, rows: Sequence[Candidate]) -> Admitted:
         """Which rows may start. Behind an open breaker that is one probe at a time, whichever worker asks."""
-        await self._refresh(tx)
-        if all(known.is_closed for known in self._known.values()):
+        if not await self.has_shut(tx):
             return Admitted(go=frozenset(row.id for row in rows))
         self._read_at = float("-inf")  # while something is open, each look is a fresh one
         shut = {key: known for key, known in self._known.items() if not known.is_closed}
@@ -124,7 +133,7 @@ class Gate:
 
     async def learn(self, tx: Tx, results: Sequence[Result]) -> None:
         """Count results. Opens, keeps open or closes breakers, and tells the operator where one must act."""
-        if not self._known and all(isinstance(result.outcome, Accepted) for result in results):
+        if self.is_calm and all(isinstance(result.outcome, Accepted) for result in results):
             return
         verdicts = self._verdicts(results)
         if not verdicts:

@@ -5,8 +5,6 @@ A short transaction without network. What may not start gets the state it deserv
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -24,40 +22,16 @@ from sqlalchemy import (
 
 from notifier.db import Tx
 from notifier.delivery.claim import LEAST_LEASE, Claimed, PutBack, put_back
-from notifier.delivery.facts import FACTS, cases_of, standing_holds
+from notifier.delivery.facts import kinds_of
 from notifier.delivery.fast import POSTGRESQL, Shape, given
 from notifier.delivery.permit import judge, turn_away
 from notifier.delivery.policy import NO_RULES, Rules
-from notifier.models import Attempt, Delivery, DeliveryState, Lane
+from notifier.models import Attempt, Delivery, DeliveryState
 from subscribers.models import UTCDateTime
 
 AFTER_TIMEOUT = timedelta(seconds=30)
 
 Admit = Callable[[Tx, Sequence[Claimed]], Awaitable[Collection[PutBack]]]
-
-
-class Started(NamedTuple):
-    """A row whose attempt is on record: it must be sent and settled, or it will be in doubt.
-
-    number: of the attempt, the claim's fence. tries: this one counted. team_id: of the message or notice.
-    """
-
-    id: int
-    number: int
-    channel: str
-    medium: str
-    address: str
-    language: str
-    lane: Lane
-    tries: int
-    checks: int
-    maybe_repeat: bool
-    expires_at: datetime
-    contact_point_id: UUID
-    link_version: int
-    message_id: UUID | None
-    notice_id: UUID | None
-    team_id: UUID | None
 
 
 async def mark(
@@ -69,8 +43,8 @@ async def mark(
     factor: float = 1.0,
     rules: Rules = NO_RULES,
     admit: Admit | None = None,
-) -> list[Started]:
-    """Write the attempt of every row that may start, in the order given; the others get their states.
+) -> list[Claimed]:
+    """Write the attempt of every row that may start: those, in the order given; the others get their states.
 
     Starts only rows still under this claim (fence) whose message is sending, whose channel is open,
     whose owner has not opted out, and whose time has not passed. Contact points are read FOR SHARE:
@@ -81,30 +55,31 @@ async def mark(
     if not claimed:
         return []
     by_id = {row.id: row for row in claimed}
-    found = await FACTS.rows(tx, ids=sorted(by_id))
-    held = await standing_holds(tx)
-    ours = [row for row in found if row[1] == DeliveryState.LEASED and row[2] == by_id[row[0]].fence]
-    cases = dict(cases_of(ours, tx.now, held))
-    permits = await judge(tx, cases, rules)
-    if not all(permit.starts for permit in permits.values()):
-        await turn_away(tx, permits)
+    kinds = await kinds_of(tx, {id_: row.fence for id_, row in by_id.items()})
+    ids, away = await judge(tx, kinds, rules)
+    if away:
+        await turn_away(tx, away)
     # A row whose lease ran out may be claimed again by the same worker, and stand here twice: it starts once.
-    going = [row for row in by_id.values() if row.id in permits and permits[row.id].starts]
+    going = _among(by_id.values(), ids)
     if admit is not None and going:
         back = await admit(tx, going)
         await put_back(tx, back, owner)
         waiting = {each.id for each in back}
-        going = [row for row in going if row.id not in waiting]
-    if not going:
-        return []
-    leases = {name: tx.now + lease(timeout_seconds, name, factor) for name in {row.channel for row in going}}
+        going = [row for row in going if row.id not in waiting] if waiting else going
+    started: list[int] = []
     start = _on_postgresql if tx.dialect == POSTGRESQL else _elsewhere
-    started = await start(tx, going, owner, leases)
-    return [
-        Started(*row[:7], row.tries + 1, *row[8:])  # type: ignore[arg-type]
-        for row in going
-        if row.id in started
-    ]
+    for channel in sorted({row.channel for row in going}):
+        until = tx.now + lease(timeout_seconds, channel, factor)
+        started += await start(tx, [row for row in going if row.channel == channel], owner, until)
+    return _among(going, started)
+
+
+def _among(rows: Collection[Claimed], ids: Collection[int]) -> list[Claimed]:
+    """Those of the rows, in their order. The ids are of rows that are there."""
+    if len(ids) == len(rows):
+        return list(rows)
+    these = frozenset(ids)
+    return [row for row in rows if row.id in these]
 
 
 def lease(timeout_seconds: float | Mapping[str, float], channel: str, factor: float) -> timedelta:
@@ -118,12 +93,8 @@ def lease(timeout_seconds: float | Mapping[str, float], channel: str, factor: fl
 
 def _start(of: str) -> Executable:
     going = (
-        func.unnest(
-            given("ids", ARRAY(BigInteger)),
-            given("fences", ARRAY(Integer)),
-            given("leases", ARRAY(UTCDateTime)),
-        )
-        .table_valued(column("id", BigInteger), column("fence", Integer), column("lease", UTCDateTime()))
+        func.unnest(given("ids", ARRAY(BigInteger)), given("fences", ARRAY(Integer)))
+        .table_valued(column("id", BigInteger), column("fence", Integer))
         .render_derived("going")
     )
     started = (
@@ -134,7 +105,9 @@ def _start(of: str) -> Executable:
             Delivery.state == DeliveryState.LEASED,
             Delivery.owner == given("owner", String),
         )
-        .values(state=DeliveryState.STARTED, lease_until=going.c.lease, tries=Delivery.tries + 1)
+        .values(
+            state=DeliveryState.STARTED, lease_until=given("until", UTCDateTime()), tries=Delivery.tries + 1
+        )
         .returning(Delivery.id, Delivery.fence)
         .execution_options(synchronize_session=False)
         .cte("started")
@@ -155,44 +128,37 @@ def _start(of: str) -> Executable:
 _START = Shape(_start)
 
 
-async def _on_postgresql(
-    tx: Tx, going: Sequence[Claimed], owner: str, leases: Mapping[str, datetime]
-) -> set[int]:
+async def _on_postgresql(tx: Tx, going: Sequence[Claimed], owner: str, until: datetime) -> list[int]:
     ordered = sorted(going)  # two workers lock in the same order
     rows = await _START.rows(
         tx,
         ids=[row.id for row in ordered],
         fences=[row.fence for row in ordered],
-        leases=[leases[row.channel] for row in ordered],
+        until=until,
         owner=owner,
         now=tx.now,
     )
-    return {row[0] for row in rows}
+    return [row[0] for row in rows]
 
 
-async def _elsewhere(
-    tx: Tx, going: Sequence[Claimed], owner: str, leases: Mapping[str, datetime]
-) -> set[int]:
-    started: list[Any] = []
-    for channel, until in leases.items():
-        pairs = [(row.id, row.fence) for row in going if row.channel == channel]
-        rows = await tx.execute(
-            update(Delivery)
-            .where(
-                tuple_(Delivery.id, Delivery.fence).in_(pairs),
-                Delivery.state == DeliveryState.LEASED,
-                Delivery.owner == owner,
-            )
-            .values(state=DeliveryState.STARTED, lease_until=until, tries=Delivery.tries + 1)
-            .returning(Delivery.id, Delivery.fence)
+async def _elsewhere(tx: Tx, going: Sequence[Claimed], owner: str, until: datetime) -> list[int]:
+    rows = await tx.execute(
+        update(Delivery)
+        .where(
+            tuple_(Delivery.id, Delivery.fence).in_([(row.id, row.fence) for row in going]),
+            Delivery.state == DeliveryState.LEASED,
+            Delivery.owner == owner,
         )
-        started += rows.all()
+        .values(state=DeliveryState.STARTED, lease_until=until, tries=Delivery.tries + 1)
+        .returning(Delivery.id, Delivery.fence)
+    )
+    started = rows.all()
     if started:
         await tx.execute(
             insert(Attempt),
             [
-                {"delivery_id": id_, "number": fence, "started_at": tx.now, "owner": owner}
-                for id_, fence in started
+                {"delivery_id": row.id, "number": row.fence, "started_at": tx.now, "owner": owner}
+                for row in started
             ],
         )
-    return {id_ for id_, _ in started}
+    return [row.id for row in started]

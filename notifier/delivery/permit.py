@@ -7,20 +7,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple, assert_never
+from typing import assert_never
 from uuid import UUID
 
 from sqlalchemy import func, select, update
 
 from notifier.db import Tx
 from notifier.delivery.closing import cancel_rows
+from notifier.delivery.facts import Kind
 from notifier.delivery.hours import first_of_day
 from notifier.delivery.policy import (
     BULK,
     TEXT,
     WEEK,
     Decision,
-    Facts,
     Got,
     Rules,
     Verdict,
@@ -42,15 +42,6 @@ WENT = (
     DeliveryState.COMPLAINED,
     DeliveryState.UNKNOWN,
 )
-
-
-class Case(NamedTuple):
-    """A row at the mark: what is known of it, and whose it is. subscriber: of a person's address."""
-
-    facts: Facts
-    message: UUID | None = None
-    subscriber: UUID | None = None
-    notice: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,42 +80,54 @@ class _Sent:
     is_text: bool
 
 
-async def judge(tx: Tx, cases: Mapping[int, Case], rules: Rules) -> dict[int, Permit]:
-    """What each row may do, by delivery id."""
-    permits = await _by_rules(tx, cases, rules)
-    digests = {
-        case.notice: id_
-        for id_, case in cases.items()
-        if case.facts.notice_kind == NoticeKind.DIGEST and case.notice and permits[id_].starts
-    }
-    return permits | await _without_stopped(tx, digests) if digests else permits
+async def judge(tx: Tx, kinds: Sequence[Kind], rules: Rules) -> tuple[list[int], dict[int, Permit]]:
+    """Ids of the rows that may start, and what becomes of each of the others."""
+    permits: dict[int, Permit] = {}
+    going: list[int] = []
+    for kind in kinds:
+        if is_limited(kind.facts, rules) and any(kind.subscribers):
+            continue
+        permit = permit_of(decide(kind.facts, rules))
+        if permit.starts:
+            going += kind.ids
+        else:
+            permits |= dict.fromkeys(kind.ids, permit)
+    limited = [kind for kind in kinds if is_limited(kind.facts, rules) and any(kind.subscribers)]
+    permits |= await _within_limits(tx, limited, rules) if limited else {}
+    permits |= await _without_stopped(tx, _digests(kinds, permits))
+    going += [id_ for kind in limited for id_ in kind.ids]
+    away = {id_: permit for id_, permit in permits.items() if not permit.starts}
+    return [id_ for id_ in going if id_ not in away] if away else going, away
 
 
-async def _by_rules(tx: Tx, cases: Mapping[int, Case], rules: Rules) -> dict[int, Permit]:
-    """What the policy says of each row.
+async def _within_limits(tx: Tx, kinds: Sequence[Kind], rules: Rules) -> dict[int, Permit]:
+    """Only where a limit applies is it counted what a person got.
 
-    Only where a limit applies is it counted what the person got. Their rows are held meanwhile, so that two
-    workers cannot each send the last message of a week.
+    Their rows are held meanwhile, so that two workers cannot each send the last message of a week.
     """
-    kinds = {id(case.facts): case.facts for case in cases.values()}  # most rows share theirs
-    limited_kinds = {key for key, facts in kinds.items() if is_limited(facts, rules)}
-    limited = {case.subscriber for case in cases.values() if id(case.facts) in limited_kinds}
-    people = sorted(subscriber for subscriber in limited if subscriber)
-    if not people:
-        decided = {key: permit_of(decide(facts, rules)) for key, facts in kinds.items()}
-        return {id_: decided[id(case.facts)] for id_, case in cases.items()}
-    sent = await _sent_to(tx, people)
+    sent = await _sent_to(tx, sorted({each for kind in kinds for each in kind.subscribers if each}))
     midnight = first_of_day(tx.now.astimezone(rules.zone).date(), rules.zone)
     permits = {}
-    for id_, case in cases.items():
-        facts = case.facts
-        before = sent.get(case.subscriber) if case.subscriber else None
-        if before is not None:
-            facts = replace(facts, got=_got(before, case.message, midnight))
-        permits[id_] = permit_of(decide(facts, rules))
-        if before is not None and permits[id_].starts:
-            before.append(_Sent(message=case.message, at=tx.now, is_text=facts.medium == TEXT))
+    for kind in kinds:
+        facts = kind.facts
+        for id_, subscriber in zip(kind.ids, kind.subscribers, strict=True):
+            before = sent.get(subscriber) if subscriber else None
+            got = _got(before, kind.message, midnight) if before is not None else facts.got
+            permits[id_] = permit_of(decide(replace(facts, got=got), rules))
+            if before is not None and permits[id_].starts:
+                before.append(_Sent(message=kind.message, at=tx.now, is_text=facts.medium == TEXT))
     return permits
+
+
+def _digests(kinds: Sequence[Kind], permits: Mapping[int, Permit]) -> dict[UUID, int]:
+    """Notice → its row, of the digests that might start."""
+    return {
+        notice: id_
+        for kind in kinds
+        if kind.facts.notice_kind == NoticeKind.DIGEST
+        for id_, notice in zip(kind.ids, kind.notices, strict=True)
+        if notice and permits.get(id_, START).starts
+    }
 
 
 def permit_of(decision: Decision) -> Permit:
@@ -156,6 +159,8 @@ async def _without_stopped(tx: Tx, digests: Mapping[UUID, int]) -> dict[int, Per
 
     A paused message's deliveries wait for the next digest. digests: notice → its delivery.
     """
+    if not digests:
+        return {}
     stopped = (MessageState.PAUSED, MessageState.CANCELLED)
     rows = (
         await tx.execute(
@@ -183,8 +188,7 @@ async def turn_away(tx: Tx, permits: Mapping[int, Permit]) -> None:
     """
     groups: dict[Permit, list[int]] = {}
     for id_, permit in permits.items():
-        if not permit.starts:
-            groups.setdefault(permit, []).append(id_)
+        groups.setdefault(permit, []).append(id_)
     for permit, ids in groups.items():
         await tx.execute(update(Delivery).where(Delivery.id.in_(ids)).values(**_values(permit, tx.now)))
         if permit.event:

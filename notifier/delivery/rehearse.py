@@ -14,7 +14,7 @@ from uuid import UUID
 from channels.base import Channel, Content, Hole, Medium
 from channels.errors import CannotExpress, ChannelError
 from notifier.delivery.content import Words
-from notifier.delivery.tokens import manage_url, unsubscribe_url
+from notifier.delivery.tokens import links_of
 from subscribers.signing import Keys
 from templates import render
 
@@ -67,13 +67,7 @@ def rehearse(
 
 def awkward_people(keys: Keys, public_url: str) -> list[Mapping[str, str]]:
     """The values of people whose personal links are as short and as long as they can be."""
-    return [
-        {
-            "manage_url": manage_url(keys, public_url, contact_point, version),
-            "unsubscribe_url": unsubscribe_url(keys, public_url, contact_point, version),
-        }
-        for contact_point, version in AWKWARD
-    ]
+    return [links_of(keys, public_url, contact_point, version) for contact_point, version in AWKWARD]
 
 
 @contextlib.contextmanager

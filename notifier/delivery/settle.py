@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, Protocol, assert_never
 from uuid import UUID
 
 from channels.base import Accepted, Failed, Idempotency, Outcome, Refusal, Refused, Throttled, Unknown
@@ -33,6 +33,21 @@ class Standing(StrEnum):
 
     BOUNCED = "bounced"
     STOPPED = "stopped"
+
+
+class Taken(Protocol):
+    """What is told on of a delivery that was taken. number: of the attempt. is_notice: not a message's."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def maybe_repeat(self) -> bool: ...
+    @property
+    def contact_point_id(self) -> UUID: ...
+    @property
+    def is_notice(self) -> bool: ...
 
 
 class Tried(NamedTuple):
@@ -72,21 +87,10 @@ class Change(NamedTuple):
 
 def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, factor: float = 1.0) -> Change:
     """What a send's outcome makes of its delivery. jitter in [0, 1) spreads retries; factor shortens waits."""
-    if type(outcome) is Accepted:  # nearly all of them
-        return Change(
-            tried.id,
-            tried.number,
-            DeliveryState.ACCEPTED,
-            outcome="accepted",
-            provider_id=_clean(outcome.provider_id, 200),
-            maybe_repeat=tried.maybe_repeat,
-            contact_point_id=tried.contact_point_id,
-            is_notice=tried.is_notice,
-        )
     base = _Base(tried, type(outcome).__name__.lower())
     match outcome:
-        case Accepted(provider_id=provider_id):
-            return base.change(DeliveryState.ACCEPTED, provider_id=provider_id)
+        case Accepted():
+            return taken(outcome, tried)
         case Throttled(after_seconds=after, reason=reason, code=code):
             due = now + timedelta(seconds=max(after, 0.0) * factor)
             return base.change(DeliveryState.PENDING, reason=reason, code=code, due_at=due, spends_try=False)
@@ -104,6 +108,20 @@ def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, fact
         case Unknown(reason=reason):
             return _doubt(base, reason, now=now, factor=factor)
     assert_never(outcome)
+
+
+def taken(outcome: Accepted, tried: Taken) -> Change:
+    """The provider has it: nearly always."""
+    return Change(
+        tried.id,
+        tried.number,
+        DeliveryState.ACCEPTED,
+        outcome="accepted",
+        provider_id=_clean(outcome.provider_id, 200),
+        maybe_repeat=tried.maybe_repeat,
+        contact_point_id=tried.contact_point_id,
+        is_notice=tried.is_notice,
+    )
 
 
 def unsent(tried: Tried, *, now: datetime) -> Change:

@@ -5,39 +5,74 @@ reply address, a bounce address, a callback or a Message-ID. Every token is good
 """
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from subscribers.signing import Keys, Use
 
+# Sizes of payloads, in octets. Those made several at a time are multiples of five (`Keys.tokens`).
+DELIVERY_BYTES, NUMBER_BYTES, ID_BYTES, VERSION_BYTES, TIME_BYTES = 10, 5, 16, 4, 5
+REPLY, BOUNCE = "reply+", "bounce+"
+_NAMES = (Use.DELIVERY, Use.REPLY, Use.BOUNCE)
+_LINKS = (Use.MANAGE, Use.UNSUBSCRIBE)
+
+
+class Names(NamedTuple):
+    """What a delivery is called outside. delivery: the same on every try, in Message-ID and idempotency keys.
+
+    reply: where a reply to it goes; the local part is at most 64 octets (RFC 5321 4.5.3.1.1). bounce: the return
+    path (VERP), which tells by itself whose mail came back.
+    """
+
+    delivery: str
+    reply: str
+    bounce: str
+
+
+def names_of(keys: Keys, delivery: int, domain: str) -> Names:
+    """The names of a delivery, made together."""
+    own, reply, bounce = keys.tokens(_NAMES, delivery.to_bytes(DELIVERY_BYTES))
+    return Names(own, f"{REPLY}{reply}@{domain}", f"{BOUNCE}{bounce}@{domain}")
+
+
+def links_of(keys: Keys, public_url: str, contact_point: UUID, version: int) -> dict[str, str]:
+    """By the names of their holes: the page where a person changes what they get, and the one that ends everything
+    on that contact point, which RFC 8058 posts to. Both are worthless once the version rises."""
+    manage, unsubscribe = keys.tokens(_LINKS, contact_point.bytes + version.to_bytes(VERSION_BYTES))
+    return {
+        "manage_url": f"{public_url}/manage/{manage}",
+        "unsubscribe_url": f"{public_url}/unsubscribe/{unsubscribe}",
+    }
+
 
 def reply_address(keys: Keys, delivery: int, domain: str) -> str:
-    """Where a reply to that delivery goes; the local part is at most 64 octets (RFC 5321 4.5.3.1.1)."""
-    return f"reply+{_signed(keys, Use.REPLY, delivery)}@{domain}"
+    """Where a reply to that delivery goes."""
+    return names_of(keys, delivery, domain).reply
 
 
 def bounce_address(keys: Keys, delivery: int, domain: str) -> str:
-    """The return path of that delivery (VERP): whose mail bounced is told by the address alone."""
-    return f"bounce+{_signed(keys, Use.BOUNCE, delivery)}@{domain}"
+    """The return path of that delivery."""
+    return names_of(keys, delivery, domain).bounce
 
 
 def delivery_token(keys: Keys, delivery: int) -> str:
-    """The same on every try: in Message-ID and idempotency keys."""
-    return _signed(keys, Use.DELIVERY, delivery)
+    """What it is called in Message-ID and idempotency keys."""
+    return keys.token(Use.DELIVERY, delivery.to_bytes(DELIVERY_BYTES))
 
 
 def attempt_token(keys: Keys, delivery: int, number: int) -> str:
     """Of one try: in callback addresses."""
-    return keys.token(Use.ATTEMPT, delivery.to_bytes(8) + number.to_bytes(4))
+    return keys.token(Use.ATTEMPT, delivery.to_bytes(DELIVERY_BYTES) + number.to_bytes(NUMBER_BYTES))
 
 
 def read_reply_address(keys: Keys, address: str) -> int | None:
     """The delivery a reply address names, or None where it is not ours or was changed."""
-    return _read_local(keys, Use.REPLY, "reply+", address)
+    return _read_local(keys, Use.REPLY, REPLY, address)
 
 
 def read_bounce_address(keys: Keys, address: str) -> int | None:
     """The delivery a bounce address names, or None."""
-    return _read_local(keys, Use.BOUNCE, "bounce+", address)
+    return _read_local(keys, Use.BOUNCE, BOUNCE, address)
 
 
 def read_delivery_token(keys: Keys, token: str) -> int | None:
@@ -48,50 +83,49 @@ def read_delivery_token(keys: Keys, token: str) -> int | None:
 def read_attempt_token(keys: Keys, token: str) -> tuple[int, int] | None:
     """(delivery, number of the attempt), or None."""
     payload = keys.read_token(Use.ATTEMPT, token)
-    if payload is None or len(payload) != 12:
+    if payload is None or len(payload) != DELIVERY_BYTES + NUMBER_BYTES:
         return None
-    return int.from_bytes(payload[:8]), int.from_bytes(payload[8:])
+    return int.from_bytes(payload[:DELIVERY_BYTES]), int.from_bytes(payload[DELIVERY_BYTES:])
 
 
 def link_token(keys: Keys, use: Use, contact_point: UUID, version: int) -> str:
     """For links in messages (manage, unsubscribe): names a contact point, worthless once the version rises."""
-    return keys.token(use, contact_point.bytes + version.to_bytes(2))
+    return keys.token(use, contact_point.bytes + version.to_bytes(VERSION_BYTES))
 
 
 def read_link_token(keys: Keys, use: Use, token: str) -> tuple[UUID, int] | None:
     """(contact point, link version), or None. The caller compares the version with the subscriber's."""
     payload = keys.read_token(use, token)
-    if payload is None or len(payload) != 18:
+    if payload is None or len(payload) != ID_BYTES + VERSION_BYTES:
         return None
-    return UUID(bytes=payload[:16]), int.from_bytes(payload[16:])
+    return UUID(bytes=payload[:ID_BYTES]), int.from_bytes(payload[ID_BYTES:])
 
 
 def manage_url(keys: Keys, public_url: str, contact_point: UUID, version: int) -> str:
     """The page where a person changes what they get."""
-    return f"{public_url}/manage/{link_token(keys, Use.MANAGE, contact_point, version)}"
+    return links_of(keys, public_url, contact_point, version)["manage_url"]
 
 
 def unsubscribe_url(keys: Keys, public_url: str, contact_point: UUID, version: int) -> str:
-    """The page that ends everything on that contact point; also what RFC 8058 posts to."""
-    return f"{public_url}/unsubscribe/{link_token(keys, Use.UNSUBSCRIBE, contact_point, version)}"
+    """The page that ends everything on that contact point."""
+    return links_of(keys, public_url, contact_point, version)["unsubscribe_url"]
 
 
 def fresh_token(keys: Keys, contact_point: UUID, version: int, expires_at: datetime) -> str:
     """For a link asked for just now, which shows everything held; worthless after `expires_at`."""
-    payload = contact_point.bytes + version.to_bytes(2) + int(expires_at.timestamp()).to_bytes(5)
-    return keys.token(Use.FRESH, payload)
+    until = int(expires_at.timestamp()).to_bytes(TIME_BYTES)
+    return keys.token(Use.FRESH, contact_point.bytes + version.to_bytes(VERSION_BYTES) + until)
 
 
 def read_fresh_token(keys: Keys, token: str, now: datetime) -> tuple[UUID, int] | None:
     """(contact point, link version) of a fresh link that has not run out, or None."""
     payload = keys.read_token(Use.FRESH, token)
-    if payload is None or len(payload) != 23 or int.from_bytes(payload[18:]) <= now.timestamp():
+    named = ID_BYTES + VERSION_BYTES
+    if payload is None or len(payload) != named + TIME_BYTES:
         return None
-    return UUID(bytes=payload[:16]), int.from_bytes(payload[16:18])
-
-
-def _signed(keys: Keys, use: Use, delivery: int) -> str:
-    return keys.token(use, delivery.to_bytes(8))
+    if int.from_bytes(payload[named:]) <= now.timestamp():
+        return None
+    return UUID(bytes=payload[:ID_BYTES]), int.from_bytes(payload[ID_BYTES:named])
 
 
 def _read_local(keys: Keys, use: Use, prefix: str, address: str) -> int | None:
@@ -102,4 +136,4 @@ def _read_local(keys: Keys, use: Use, prefix: str, address: str) -> int | None:
 
 
 def _number(payload: bytes | None) -> int | None:
-    return int.from_bytes(payload) if payload is not None and len(payload) == 8 else None
+    return int.from_bytes(payload) if payload is not None and len(payload) == DELIVERY_BYTES else None

@@ -13,7 +13,6 @@ from notifier.db import Tx
 from notifier.delivery import spend
 from notifier.delivery.claim import Claimed
 from notifier.delivery.gate import Candidate, Gate, Result, domain_of
-from notifier.delivery.mark import Started
 from notifier.delivery.pacing import Pacer, Want, read_rates
 from notifier.delivery.refusals import Refusals
 from notifier.delivery.spend import Cost
@@ -70,27 +69,32 @@ class Governor(Seams):
 
     async def admit(self, tx: Tx, rows: Sequence[Held]) -> Collection[Waiting]:
         """Who may not start: behind an open breaker, or beyond the day's limit. The cost of the rest is counted."""
-        admitted = await self._gate.admit(
-            tx,
-            [Candidate(id=row.id, channel=row.channel, domain=_domain(row)) for row, _ in rows],
-        )
-        costs = [_cost(held) for held in rows if held.row.id in admitted.go and held.ready.pence > 0]
+        shut: list[Waiting] = []
+        if await self._gate.has_shut(tx):
+            asking = [Candidate(id=row.id, channel=row.channel, domain=_domain(row)) for row, _ in rows]
+            admitted = await self._gate.admit(tx, asking)
+            shut = [Waiting(back.id, back.due_at, back.reason) for back in admitted.back]
+            rows = [held for held in rows if held.row.id in admitted.go]
+        costs = [_cost(held) for held in rows if held.ready.pence > 0]
+        if not costs:
+            return shut
         charged = await spend.charge(tx, costs, self._caps, self._zone)
         self._costs |= {cost.id: cost for cost in costs if cost.id not in charged.over}
-        shut = [Waiting(back.id, back.due_at, back.reason) for back in admitted.back]
         return shut + [Waiting(id_, charged.until, why) for id_, why in charged.over.items()]
 
     async def settled(self, tx: Tx, done: Sequence[Done], moved: Collection[int]) -> None:
         """Counts outcomes for the breakers, gives back what was not spent, notices words that are refused."""
-        ended = [(each.started, each.outcome) for each in done if each.outcome is not None]
+        if self._gate.is_calm and all(type(each.outcome) is Accepted for each in done):
+            return  # as nearly always
+        ended = [(each.row, each.outcome) for each in done if each.outcome is not None]
         await self._gate.learn(
             tx,
             [Result(channel=row.channel, domain=_domain(row), outcome=outcome) for row, outcome in ended],
         )
         unspent = [
-            self._costs[each.started.id]
+            self._costs[each.row.id]
             for each in done
-            if each.started.id in self._costs and not isinstance(each.outcome, Accepted | Unknown)
+            if each.row.id in self._costs and not isinstance(each.outcome, Accepted | Unknown)
         ]
         await spend.refund(tx, unspent, self._zone)
         await self._refusals.observe(tx, [(row.message_id, outcome) for row, outcome in ended])
@@ -98,9 +102,9 @@ class Governor(Seams):
     async def heed(self, done: Sequence[Done]) -> None:
         """Slows down where a provider asks for it."""
         for each in done:
-            self._costs.pop(each.started.id, None)
+            self._costs.pop(each.row.id, None)
             if isinstance(each.outcome, Throttled):
-                row = each.started
+                row = each.row
                 bulk = row.lane in BULK
                 await self.pacer.heed(Want(channel=row.channel, domain=_domain(row), bulk=bulk), each.outcome)
 
@@ -118,7 +122,7 @@ def _patience(rows: Sequence[Held]) -> float:
     return ALONE_SECONDS if len({held.row.channel for held in rows}) == 1 else MIXED_SECONDS
 
 
-def _domain(row: Claimed | Started) -> str:
+def _domain(row: Claimed) -> str:
     return domain_of(row.address) if row.medium == Medium.EMAIL else ""
 
 

@@ -6,28 +6,26 @@ in bulk; no transaction is open across the network, and what is held in memory d
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 
-from channels.base import Outcome, Unknown
+from channels.base import Outcome
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed, claim, hold, put_back
-from notifier.delivery.content import Contents, Key, Ready, Words
-from notifier.delivery.mark import Started, lease, mark
+from notifier.delivery.content import Contents, Key, Words
+from notifier.delivery.mark import lease, mark
 from notifier.delivery.policy import rules_of
-from notifier.delivery.send import send
 from notifier.models import Lane
 from notifier.runtime import Service
 from notifier.worker.loops import quietly, rest
 from notifier.worker.seams import Held, Later, Seams, Waiting
 from notifier.worker.settler import Settler
+from notifier.worker.slots import Mark, Slots
 
 log = structlog.get_logger()
 
@@ -38,15 +36,6 @@ STOP_SECONDS = 25.0
 SLOT = 2520  # parts of a slot: for every M up to ten, a row takes a whole number of them
 NOT_HERE = "no open channel carries it here"
 NOT_HERE_SECONDS = 30.0
-
-
-class Turn(NamedTuple):
-    """A started row on its way to a slot, and until when its mark is good, by either clock."""
-
-    started: Started
-    ready: Ready
-    until: float
-    until_wall: float
 
 
 class Pipeline:
@@ -66,10 +55,11 @@ class Pipeline:
         places = self.slots * max(self._rows.values(), default=1)
         self._batch = min(max(2 * places, LEAST_CLAIMED), MOST_CLAIMED)
         self._free, self._turn, self._flying, self._unsettled = self.slots * SLOT, 0, 0, 0
+        self._sizes = {name: -(-SLOT // rows) for name, rows in self._rows.items()}
         self._ahead: deque[Held] = deque()
         self._lately: set[UUID] = set()  # messages of which the latest claim took rows
         self._nudge, self._room = asyncio.Event(), asyncio.Event()
-        self._turns: asyncio.Queue[Turn | None] = asyncio.Queue()
+        self._sending = Slots(service.channels, contents, lane, number=self.slots, ended=self._ended)
         self._settler = Settler(service, lane, seams, enough=max(places // 2, 1), freed=self._give_room)
 
     @property
@@ -90,20 +80,19 @@ class Pipeline:
 
     async def run(self, *, until_idle: bool = False) -> None:
         """Serve the lane. until_idle: only until nothing more is due, and everything is settled."""
-        sending = [asyncio.create_task(self._send_loop()) for _ in range(self.slots)]
+        sending = asyncio.create_task(self._sending.run())
         settling = asyncio.create_task(self._settler.run())
         marking = asyncio.create_task(self._mark_loop())
         try:
             await self._claim_loop(until_idle=until_idle)
             self.stop()
             await marking
-            for _ in sending:
-                self._turns.put_nowait(None)
-            await asyncio.wait(sending, timeout=STOP_SECONDS)
+            self._sending.end()
+            await asyncio.wait([sending], timeout=STOP_SECONDS)
             self._settler.end()
             await asyncio.wait([settling], timeout=STOP_SECONDS / 5)
         finally:
-            rest_of = [marking, settling, *sending]
+            rest_of = [marking, settling, sending]
             for task in rest_of:
                 task.cancel()
             await asyncio.gather(*rest_of, return_exceptions=True)
@@ -181,10 +170,9 @@ class Pipeline:
     def _next(self) -> list[Held]:
         """The rows there are places for; each takes its part of a slot."""
         taken = []
-        while self._ahead and self._free >= self._size(self._ahead[0].row.channel):
-            held = self._ahead.popleft()
-            self._free -= self._size(held.row.channel)
-            taken.append(held)
+        while self._ahead and self._free >= (size := self._sizes[self._ahead[0].row.channel]):
+            self._free -= size
+            taken.append(self._ahead.popleft())
         if len(self._ahead) < self._batch:
             self._room.set()
         return taken
@@ -192,23 +180,20 @@ class Pipeline:
     async def _start(self, rows: Sequence[Held]) -> None:
         """Write their attempts and hand them to the slots. Whatever does not start frees its place at once."""
         self._unsettled += len(rows)
-        started: list[Started] = []
+        marked: list[Claimed] = []
         try:
             later = await self._seams.pace(rows)
-            now, wall = time.monotonic(), time.time()
-            started = await self._service.db.attempt(
+            marks = {name: Mark(seconds) for name, seconds in self._good.items()}
+            marked = await self._service.db.attempt(
                 lambda tx: self._mark(tx, rows, later), point="C4", by_index=True
             )
         finally:
-            going = {(each.id, each.number) for each in started}
-            self._give_room([held.row for held in rows if (held.row.id, held.row.fence) not in going])
-        ready = {held.row.id: held.ready for held in rows}
+            started, left = _parted(rows, marked)
+            self._give_room(left)
         self._flying += len(started)
-        for each in started:
-            good = self._good[each.channel]
-            self._turns.put_nowait(Turn(each, ready[each.id], now + good, wall + good))
+        self._sending.put(started, marks)
 
-    async def _mark(self, tx: Tx, rows: Sequence[Held], later: Collection[Later]) -> list[Started]:
+    async def _mark(self, tx: Tx, rows: Sequence[Held], later: Collection[Later]) -> list[Claimed]:
         await self._put_back(tx, later)
         waiting = {each.id for each in later}
         by_id = {held.row.id: held for held in rows}
@@ -230,35 +215,28 @@ class Pipeline:
         soon = [Waiting(row, tx.now + timedelta(seconds=after), reason) for row, after, reason in later]
         await put_back(tx, soon, self._owner)
 
-    def _size(self, channel: str) -> int:
-        return -(-SLOT // self._rows[channel])
-
-    def _give_room(self, rows: Sequence[Claimed | Started]) -> None:
-        self._free += sum(self._size(row.channel) for row in rows)
+    def _give_room(self, rows: Sequence[Claimed]) -> None:
+        self._free += sum([self._sizes[row.channel] for row in rows])
         self._unsettled -= len(rows)
         self._nudge.set()
         self._room.set()
 
-    # --- send ----------------------------------------------------------------------------------------
+    # --- settle ----------------------------------------------------------------------------------------
 
-    async def _send_loop(self) -> None:
-        """One slot."""
-        while (turn := await self._turns.get()) is not None:
-            outcome = None  # a process that stood still for long has lost its marks to others: nothing leaves
-            if time.monotonic() < turn.until and time.time() < turn.until_wall:
-                outcome = await self._send(turn)
-            self._flying -= 1
-            is_wanted = bool(self._ahead) and self._turns.qsize() <= self.slots
-            self._settler.take((turn.started, outcome), is_last=not self._flying, is_wanted=is_wanted)
+    def _ended(self, row: Claimed, outcome: Outcome | None) -> None:
+        """A slot is done with a row."""
+        self._flying -= 1
+        is_wanted = bool(self._ahead) and self._sending.waiting <= self.slots
+        self._settler.take((row, outcome), is_last=not self._flying, is_wanted=is_wanted)
 
-    async def _send(self, turn: Turn) -> Outcome:
-        try:
-            return await send(
-                self._service.channels[turn.started.channel], self._contents, turn.started, turn.ready
-            )
-        except Exception as error:  # a channel never raises; one that does may have sent
-            log.exception("channel_raised", channel=turn.started.channel, error=type(error).__name__)
-            return Unknown(reason=f"the channel failed: {type(error).__name__}")
+
+def _parted(rows: Sequence[Held], marked: Sequence[Claimed]) -> tuple[Sequence[Held], Sequence[Claimed]]:
+    """Those that were marked, and the rows of the others. Pure. A row may stand there twice, under two claims."""
+    if len(marked) == len(rows):
+        return rows, ()
+    going = {(row.id, row.fence) for row in marked}
+    started = [held for held in rows if (held.row.id, held.row.fence) in going]
+    return started, [held.row for held in rows if (held.row.id, held.row.fence) not in going]
 
 
 def slots_of(lane: Lane, bulk: int) -> int:

@@ -13,13 +13,12 @@ from channels.base import Outcome
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed
 from notifier.delivery.content import Ready
-from notifier.delivery.mark import Started
 from notifier.delivery.settle import Change
 from notifier.models import Lane
 
 
 class Held(NamedTuple):
-    """A claimed row and its compiled words, which know what a copy costs."""
+    """A claimed row and its compiled words, which know what a copy costs: as it goes from claim to settle."""
 
     row: Claimed
     ready: Ready
@@ -44,7 +43,7 @@ class Waiting(NamedTuple):
 class Done(NamedTuple):
     """A send that ended, and what that makes of the delivery. outcome: None where it never began."""
 
-    started: Started
+    row: Claimed
     outcome: Outcome | None
     change: Change
 

@@ -14,11 +14,11 @@ import structlog
 
 from channels.base import Accepted, Outcome
 from notifier.db import Tx, is_away
-from notifier.delivery.canary import Canaries, Ended
-from notifier.delivery.mark import Started
+from notifier.delivery.canary import Canaries
+from notifier.delivery.claim import Claimed
 from notifier.delivery.receipts import match_orphans
 from notifier.delivery.send import tried
-from notifier.delivery.settle import Change, decide, unsent
+from notifier.delivery.settle import decide, taken, unsent
 from notifier.delivery.settled import record
 from notifier.models import DeliveryState, Lane
 from notifier.runtime import Service
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 FLUSH_SECONDS = 0.1
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 1.0
 
-Sent = tuple[Started, Outcome | None]
+Sent = tuple[Claimed, Outcome | None]
 
 
 class Settler:
@@ -43,13 +43,14 @@ class Settler:
         seams: Seams,
         *,
         enough: int,
-        freed: Callable[[Sequence[Started]], None],
+        freed: Callable[[Sequence[Claimed]], None],
     ) -> None:
         self._service, self._lane, self._seams, self._freed = service, lane, seams, freed
         self._enough, self._factor = enough, service.settings.time_factor
         self._done: list[Sent] = []
         self._some, self._full, self._ending = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._random, self._canaries = SystemRandom(), Canaries()
+        self._receipted = {name for name, c in service.channels.items() if c.capabilities.receipts}
 
     def take(self, ended: Sent, *, is_last: bool, is_wanted: bool = False) -> None:
         """A send ended. is_last: nothing else is under way just now. is_wanted: its place is waited for."""
@@ -91,7 +92,7 @@ class Settler:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LONGEST_DELAY_SECONDS)
             else:
-                self._freed([started for started, _ in batch])
+                self._freed([row for row, _ in batch])
                 return
 
     async def _one_by_one(self, batch: Sequence[Sent]) -> None:
@@ -105,7 +106,7 @@ class Settler:
 
     async def _write(self, batch: Sequence[Sent]) -> None:
         async def write(tx: Tx) -> list[Done]:
-            done = [self._decided(tx, started, outcome) for started, outcome in batch]
+            done = [self._decided(tx, row, outcome) for row, outcome in batch]
             moved = await record(tx, [each.change for each in done])
             await self._match_receipts(tx, done)
             await self._seams.settled(tx, done, moved)
@@ -123,23 +124,18 @@ class Settler:
             say = log.debug if name == Accepted.__name__ else log.info
             say("tried", lane=self._lane.name.lower(), outcome=name, deliveries=number)
 
-    def _decided(self, tx: Tx, started: Started, outcome: Outcome | None) -> Done:
-        channel = self._service.channels[started.channel]
-        facts = tried(started, channel.capabilities.idempotency)
-        change: Change
+    def _decided(self, tx: Tx, row: Claimed, outcome: Outcome | None) -> Done:
+        if type(outcome) is Accepted:
+            return Done(row, outcome, taken(outcome, row))
+        facts = tried(row, self._service.channels[row.channel].capabilities.idempotency)
         if outcome is None:
-            change = unsent(facts, now=tx.now)
-        else:
-            change = decide(outcome, facts, now=tx.now, jitter=self._random.random(), factor=self._factor)
-        return Done(started, outcome, change)
+            return Done(row, outcome, unsent(facts, now=tx.now))
+        change = decide(outcome, facts, now=tx.now, jitter=self._random.random(), factor=self._factor)
+        return Done(row, outcome, change)
 
     async def _watch(self, tx: Tx, done: Sequence[Done]) -> None:
         """The first of a large message stop it where they fail."""
-        ended = [
-            Ended(message_id=each.started.message_id, outcome=each.outcome)
-            for each in done
-            if each.outcome is not None and each.started.message_id is not None
-        ]
+        ended = [(each.row.message_id, each.outcome) for each in done if each.outcome is not None]
         for message in await self._canaries.observe(tx, ended):
             log.warning("message_paused_itself", message=str(message))
 
@@ -147,8 +143,8 @@ class Settler:
         """Receipts that came before this settle, with nothing but the provider's id on them."""
         by_channel: dict[str, dict[str, tuple[int, int]]] = {}
         for each in done:
-            started, change = each.started, each.change
-            if change.provider_id and self._service.channels[started.channel].capabilities.receipts:
-                by_channel.setdefault(started.channel, {})[change.provider_id] = (started.id, started.number)
+            row, change = each.row, each.change
+            if row.channel in self._receipted and change.provider_id:
+                by_channel.setdefault(row.channel, {})[change.provider_id] = (row.id, row.number)
         for channel, names in by_channel.items():
             await match_orphans(tx, channel, names)

@@ -11,7 +11,7 @@ from notifier.db import Database
 from notifier.delivery.claim import Claimed
 from notifier.delivery.content import Contents, Ready
 from notifier.delivery.mark import mark
-from notifier.delivery.send import send, tried
+from notifier.delivery.send import tried
 from notifier.delivery.settle import decide
 from notifier.delivery.settled import record
 from notifier.models import Delivery
@@ -88,7 +88,7 @@ async def deliver(worker: Worker, rows: Sequence[Claimed]) -> None:
         compiled = ready[each.id]
         assert isinstance(compiled, Ready)
         channel = channels[each.channel]
-        outcome = await send(channel, contents, each, compiled)
+        outcome = await channel.send(contents.outgoing(each, compiled))
         facts = tried(each, channel.capabilities.idempotency)
         changes.append(decide(outcome, facts, now=datetime.now(UTC), jitter=0.5))
     async with db.transaction() as tx:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -10,7 +11,7 @@ from channels.memory import Memory
 from notifier.broadcast import approve, draft, plan, recall
 from notifier.db import Database, Tx
 from notifier.delivery.alarms import open_alarms
-from notifier.delivery.canary import Canaries, Ended
+from notifier.delivery.canary import Canaries
 from notifier.models import Canary, Message, MessageState
 from notifier.worker import Worker
 from tests.integration.ledger import world_of
@@ -37,11 +38,9 @@ async def large(db: Database, world: World, **changes: object):  # type: ignore[
     return message
 
 
-async def seen(
-    db: Database, canaries: Canaries, message: object, outcomes: Sequence[Outcome]
-) -> list[object]:
+async def seen(db: Database, canaries: Canaries, message: UUID, outcomes: Sequence[Outcome]) -> list[object]:
     async with db.transaction() as tx:
-        return list(await canaries.observe(tx, [Ended(message_id=message, outcome=o) for o in outcomes]))  # type: ignore[arg-type]
+        return list(await canaries.observe(tx, [(message, outcome) for outcome in outcomes]))
 
 
 async def standing(db: Database, message: object) -> tuple[str, str | None, str]:
@@ -92,7 +91,7 @@ async def test_a_verdict_that_was_taken_back_is_given_again(db: Database) -> Non
     canaries = Canaries()
     async with db.engine.connect() as connection:  # a transaction that a crash ends
         tx = Tx(connection, now=datetime.now(UTC), keys=db.keys, carriers=db.carriers)
-        await canaries.observe(tx, [Ended(message_id=message, outcome=GOOD)] * 25)
+        await canaries.observe(tx, [(message, GOOD)] * 25)
         await connection.rollback()
     assert (await standing(db, message))[1] == Canary.WAITING
     await seen(db, canaries, message, [GOOD] * 25)
@@ -121,6 +120,6 @@ async def test_a_message_without_one_costs_one_question_and_then_none(db: Databa
 
         tx.execute = counted  # type: ignore[method-assign,assignment]
         for _ in range(5):
-            await canaries.observe(tx, [Ended(message_id=message, outcome=GOOD)])
-            await canaries.observe(tx, [Ended(message_id=None, outcome=BAD)])
+            await canaries.observe(tx, [(message, GOOD)])
+            await canaries.observe(tx, [(None, BAD)])
         assert asked == 1

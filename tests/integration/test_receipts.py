@@ -14,8 +14,8 @@ from notifier.broadcast.notices import notice
 from notifier.db import Database, Tx
 from notifier.delivery import evidence, proof, receipts
 from notifier.delivery.alarms import open_alarms
-from notifier.delivery.claim import claim
-from notifier.delivery.mark import Started, mark
+from notifier.delivery.claim import Claimed, claim
+from notifier.delivery.mark import mark
 from notifier.delivery.send import tried
 from notifier.delivery.settle import decide
 from notifier.delivery.settled import record
@@ -25,10 +25,10 @@ from notifier.models import Attempt, Delivery, Lane, NoticeKind, ReceiptRow
 from tests.integration.ledger import publish, world_of
 
 SEED = 20261122
-Act = Callable[[Tx, Started], Awaitable[object]]
+Act = Callable[[Tx, Claimed], Awaitable[object]]
 
 
-async def started(db: Database, people: int) -> list[Started]:
+async def started(db: Database, people: int) -> list[Claimed]:
     """That many texts, marked and not yet answered."""
     world = await world_of(db, people, media=("sms",), wards=(0,))
     await publish(db, world, wards=(0,))
@@ -38,7 +38,7 @@ async def started(db: Database, people: int) -> list[Started]:
         return await mark(tx, rows, "worker", timeout_seconds=10)
 
 
-async def tells(tx: Tx, start: Started, progress: Progress, *, by: str = "token", event: str = "") -> bool:
+async def tells(tx: Tx, start: Claimed, progress: Progress, *, by: str = "token", event: str = "") -> bool:
     """The provider's word on an attempt. by: what it names the attempt by."""
     name = f"SM{start.id}"
     token = attempt_token(tx.keys, start.id, start.number) if by == "token" else "unreadable"
@@ -53,7 +53,7 @@ async def tells(tx: Tx, start: Started, progress: Progress, *, by: str = "token"
     return await receipts.record(tx, start.channel, word)
 
 
-async def settles(tx: Tx, start: Started, outcome: Outcome) -> None:
+async def settles(tx: Tx, start: Claimed, outcome: Outcome) -> None:
     if isinstance(outcome, Accepted):
         outcome = Accepted(provider_id=f"SM{start.id}")
     await record(tx, [decide(outcome, tried(start, Idempotency.NONE), now=tx.now, jitter=0)])
@@ -61,7 +61,7 @@ async def settles(tx: Tx, start: Started, outcome: Outcome) -> None:
         await receipts.match_orphans(tx, start.channel, {outcome.provider_id: (start.id, start.number)})
 
 
-async def lapses(tx: Tx, start: Started) -> None:
+async def lapses(tx: Tx, start: Claimed) -> None:
     """The lease of this one row runs out, and the sweep comes by."""
     lapsed = update(Delivery).where(Delivery.id == start.id, Delivery.lease_until.is_not(None))
     await tx.execute(lapsed.values(lease_until=tx.now - timedelta(seconds=1)))

@@ -1,21 +1,19 @@
 """The pipelined transaction, word for word: what is said when, and what each answer or break makes of it."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Any, cast
 
 import aiosmtplib
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from channels.smtp_pipeline import LONGEST_REPLY, Broken, Ended, Pipeline, Reply, Stage, stuffed
+from channels.smtp_pipeline import LONGEST_REPLY, Broken, Ended, Mail, Pipeline, Reply, Stage
 
 ENVELOPE = b"MAIL FROM:<b@link.example>\r\nRCPT TO:<sam@home.example>\r\nDATA\r\n"
-TEXT = b"Subject: x\r\n\r\n.dot\r\n"
-SENT = b"Subject: x\r\n\r\n..dot\r\n.\r\n"
+SENT = b"Subject: x\r\n\r\nA dot:\r\n.\r\n"
 GO = b"250 ok\r\n250 ok\r\n354 go\r\n"
+OTHERS = ["jo@home.example", "alex@home.example"]
+JO = ENVELOPE.replace(b"sam", b"jo")
 
 
 class Wire(asyncio.Transport):
@@ -67,7 +65,7 @@ class Client:
 
 def taken_over(
     client: Client, *, at_once: bool = True, command_seconds: float = 5, final_seconds: float = 5
-) -> Pipeline:
+) -> Pipeline[Mail]:
     return Pipeline(
         cast(aiosmtplib.SMTP, client),
         at_once=at_once,
@@ -82,13 +80,39 @@ async def run(
     """Feed packets to one transaction: how it ended, what was written, whether another may follow."""
     client = Client()
     pipeline = taken_over(client, at_once=at_once, command_seconds=seconds, final_seconds=seconds)
-    until = asyncio.get_running_loop().time() + seconds
-    sending = asyncio.create_task(pipeline.transact("b@link.example", "sam@home.example", TEXT, until=until))
+    sending = asyncio.create_task(one(pipeline, seconds=seconds))
     await asyncio.sleep(0)
     for packet in heard:
         pipeline.data_received(packet)
     ended = await sending
     return ended, client.transport.written, pipeline.is_ready
+
+
+async def one(pipeline: Pipeline[Mail], *, seconds: float = 1e9) -> Ended:
+    """A run of a single mail."""
+    (ended,) = await several(pipeline, 1, seconds=seconds)
+    return ended
+
+
+async def several(
+    pipeline: Pipeline[Mail], number: int, *, most: int = 9, seconds: float = 1e9
+) -> list[Ended]:
+    """A run of so many mails: how each ended that was taken."""
+    left = [Mail("b@link.example", to, SENT) for to in [*OTHERS[: number - 1], "sam@home.example"]]
+    taken, found = list[Mail](), list[Ended]()
+
+    def following() -> Mail | None:
+        taken.extend(left[-1:])
+        return left.pop() if left else None
+
+    def heard(mail: Mail, ended: Ended) -> None:
+        assert mail is taken[len(found)]
+        found.append(ended)
+
+    until = asyncio.get_running_loop().time() + seconds
+    await pipeline.carry(following, heard, most=most, until=until)
+    assert len(found) == len(taken)
+    return found
 
 
 async def test_all_is_said_at_once_and_the_text_after_the_go_ahead() -> None:
@@ -206,8 +230,7 @@ async def test_the_time_for_an_answer_is_limited(heard: list[bytes], ended: Ende
 async def test_the_answer_to_the_text_has_a_time_of_its_own() -> None:
     client = Client()
     pipeline = taken_over(client, command_seconds=0.05, final_seconds=5)
-    until = asyncio.get_running_loop().time() + 0.05
-    sending = asyncio.create_task(pipeline.transact("b@link.example", "sam@home.example", TEXT, until=until))
+    sending = asyncio.create_task(one(pipeline, seconds=0.05))
     await asyncio.sleep(0)
     pipeline.data_received(GO)
     await asyncio.sleep(0.15)
@@ -219,7 +242,7 @@ async def test_the_answer_to_the_text_has_a_time_of_its_own() -> None:
 async def test_one_who_gives_up_waiting_drops_the_connection() -> None:
     client = Client()
     pipeline = taken_over(client)
-    sending = asyncio.create_task(pipeline.transact("b@x.example", "s@x.example", TEXT, until=1e9))
+    sending = asyncio.create_task(one(pipeline))
     await asyncio.sleep(0)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -232,14 +255,81 @@ async def test_aiosmtplib_is_told_of_pauses_and_of_the_end() -> None:
     pipeline = taken_over(client)
     pipeline.pause_writing()
     assert not pipeline.is_ready
-    assert await pipeline.transact("b@x.example", "s@x.example", TEXT, until=1e9) == Broken(handed_over=False)
+    assert await one(pipeline) == Broken(handed_over=False)
     pipeline.resume_writing()
     assert pipeline.is_ready
     pipeline.connection_lost(None)
     assert client.protocol.told == ["pause", "resume", "lost"]
 
 
-@given(st.text("a.\n ", max_size=60))
-def test_dots_are_doubled_as_aiosmtplib_doubles_them(words: str) -> None:
-    text = words.replace("\n", "\r\n").encode() + b"\r\n"
-    assert stuffed(text) == re.sub(rb"(?m)^\.", b"..", text) + b".\r\n"
+# --- Several mails in a run ---------------------------------------------------------------
+
+QUEUED = Reply(Stage.TEXT, 250, "queued")
+
+
+async def run_of_two(
+    heard: Sequence[bytes], *, at_once: bool = True, most: int = 9
+) -> tuple[list[Ended], list[bytes], bool]:
+    client = Client()
+    pipeline = taken_over(client, at_once=at_once)
+    sending = asyncio.create_task(several(pipeline, 2, most=most))
+    await asyncio.sleep(0)
+    for packet in heard:
+        pipeline.data_received(packet)
+    return await sending, client.transport.written, pipeline.is_ready
+
+
+async def test_the_next_envelope_goes_with_the_text_before_it() -> None:
+    assert await run_of_two([GO, b"250 queued\r\n" + GO, b"250 queued\r\n"]) == (
+        [QUEUED, QUEUED],
+        [ENVELOPE, SENT + JO, SENT],
+        True,
+    )
+
+
+async def test_without_pipelining_the_next_envelope_waits_for_the_answer() -> None:
+    ended, written, is_ready = await run_of_two([GO, b"250 queued\r\n", GO, b"250 queued\r\n"], at_once=False)
+    assert (ended, is_ready) == ([QUEUED, QUEUED], True)
+    lines = [ENVELOPE.splitlines(keepends=True), JO.splitlines(keepends=True)]
+    assert written == [*lines[0], SENT, *lines[1], SENT]
+
+
+async def test_no_more_are_taken_than_a_run_may_have() -> None:
+    ended, written, is_ready = await run_of_two([GO, b"250 queued\r\n"], most=1)
+    assert (ended, written, is_ready) == ([QUEUED], [ENVELOPE, SENT], True)
+
+
+@pytest.mark.parametrize("first", [b"250 queued\r\n", b"554 5.7.1 no\r\n"])
+async def test_a_refused_text_says_nothing_of_the_next(first: bytes) -> None:
+    ended, _, is_ready = await run_of_two([GO, first + GO + b"250 queued\r\n"])
+    assert [reply.code for reply in ended if isinstance(reply, Reply)] == [int(first[:3]), 250]
+    assert is_ready
+
+
+async def test_a_refused_recipient_is_cleared_away_before_the_next() -> None:
+    refused = b"250 ok\r\n550 5.1.1 no\r\n554 none\r\n"
+    ended, written, is_ready = await run_of_two([refused, b"250 reset\r\n", GO, b"250 queued\r\n"])
+    assert (ended, is_ready) == ([Reply(Stage.RECIPIENT, 550, "5.1.1 no"), QUEUED], True)
+    assert written == [ENVELOPE, b"RSET\r\n", JO, SENT]
+
+
+@pytest.mark.parametrize(
+    ("heard", "first", "second"),
+    [
+        ([GO], Broken(handed_over=True), Broken(handed_over=False)),
+        ([GO, b"250 queued\r\n250 ok\r\n"], QUEUED, Broken(handed_over=False)),
+        ([GO, b"250 queued\r\n" + GO], QUEUED, Broken(handed_over=True)),
+        ([GO, b"421 closing\r\n"], Reply(Stage.TEXT, 421, "closing"), Broken(handed_over=False)),
+    ],
+)
+async def test_a_break_leaves_open_only_what_was_handed_over(
+    heard: list[bytes], first: Ended, second: Ended
+) -> None:
+    client = Client()
+    pipeline = taken_over(client)
+    sending = asyncio.create_task(several(pipeline, 2))
+    await asyncio.sleep(0)
+    for packet in heard:
+        pipeline.data_received(packet)
+    pipeline.connection_lost(None)
+    assert await sending == [first, second]
