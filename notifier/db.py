@@ -47,8 +47,10 @@ POSTGRESQL_NOW_BY_INDEX = select(
     *[func.set_config(name, value, literal(True)) for name, value in _BY_INDEX.items()],
 )
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
-# Greater at the end of a transaction than at its start where that wrote or locked a row.
-POSTGRESQL_WRITTEN = text("SELECT (pg_current_xact_id_if_assigned() IS NOT NULL)::int")
+# Greater at the end of a transaction than at its start where that wrote a row; one that is only locked is none.
+POSTGRESQL_WRITTEN = text(
+    "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_xact_user_tables"
+)
 SQLITE_WRITTEN = text("SELECT total_changes()")
 
 T = TypeVar("T")
@@ -125,7 +127,7 @@ class Database:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         read_only spares SQLite's write lock; use it for pages that only show. point: the commit point
-        (C0 to C7) this commit is, where it touched a row. by_index: PostgreSQL plans each of its
+        (C0 to C7) this commit is, where it wrote a row. by_index: PostgreSQL plans each of its
         statements once, and only through indexes: for what names its rows, however many others there are.
         Raises Unavailable where the connection was lost during the commit: then nobody knows whether it
         took place, and who tries again must look its key up.

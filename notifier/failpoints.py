@@ -3,7 +3,7 @@
 Each commit point of the ledger is one: C0 publish, C1 doorbell, C2 a page of the plan, C3 claim, C4 mark,
 C5 the provider's answer, C6 settle, C7 receipt. Off unless `NOTIFIER_FAILPOINT` arms one, which `config`
 refuses for a service with a public address. Whoever owns a commit point calls `reach` on both sides of it. A
-transaction that touched no row is none: a lane with nothing to do commits its claims too (see `notifier.db`).
+transaction that wrote no row is none: a lane with nothing to do commits its claims too (see `notifier.db`).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A commit point is reached by a transaction that touched a row, and by no other: nothing-to-do commits too."""
+"""A commit point is reached by a transaction that wrote a row, and by no other: nothing-to-do commits too."""
 
 import pytest
 from sqlalchemy import Update, select, update
@@ -21,11 +21,11 @@ def renamed(world: World, name: str) -> Update:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_commit_strikes_once_it_has_touched_a_row(db: Database, side: str) -> None:
+async def test_a_commit_strikes_once_it_wrote_a_row(db: Database, side: str) -> None:
     world = await make_world(db)
     failpoints.arm(f"C3.{side}:raise")
     async with db.transaction(point="C3") as tx:
-        await tx.execute(select(Team.id))
+        await tx.execute(select(Team.id).with_for_update())
         await tx.execute(update(Team).where(Team.slug == "nobody").values(name="x"))
     with pytest.raises(failpoints.FailPointReached):
         await db.attempt(lambda tx: tx.execute(renamed(world, "Renamed")), point="C3")
@@ -34,7 +34,7 @@ async def test_a_commit_strikes_once_it_has_touched_a_row(db: Database, side: st
     assert (name == "Renamed") is (side == "after")
 
 
-async def test_the_third_time_is_the_third_that_touched_a_row(db: Database) -> None:
+async def test_the_third_time_is_the_third_that_wrote_a_row(db: Database) -> None:
     world = await make_world(db)
     failpoints.arm("C6:raise@3")
     for name in ("one", "one", "two", "two"):
