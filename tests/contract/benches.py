@@ -16,7 +16,7 @@ from tests.fakes import smtp, twilio, web, x
 
 BASE_URL = "https://link.example"
 OUR_NUMBER = "+447700900100"
-SHORT = 2.5  # a hung provider is waited for this long, so a busy machine must answer sooner
+SHORT = 1.5  # a hung provider is waited for this long, so a busy machine must answer sooner
 
 
 class MemoryWorld(World):

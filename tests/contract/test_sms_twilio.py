@@ -44,7 +44,7 @@ async def provider() -> AsyncIterator[twilio.FakeTwilio]:
 @pytest.fixture
 async def channel(provider: twilio.FakeTwilio) -> AsyncIterator[SmsTwilio]:
     async with SmsTwilio(
-        twilio.ACCOUNT_SID, TOKENS, [OURS], base_url=BASE, api_url=provider.url, timeout_seconds=2.5
+        twilio.ACCOUNT_SID, TOKENS, [OURS], base_url=BASE, api_url=provider.url, timeout_seconds=1.5
     ) as made:
         yield made
 

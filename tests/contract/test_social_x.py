@@ -31,7 +31,7 @@ async def provider() -> AsyncIterator[x.FakeX]:
 
 @pytest.fixture
 async def channel(provider: x.FakeX) -> AsyncIterator[SocialX]:
-    async with SocialX("a", "b", "c", "d", api_url=provider.url, timeout_seconds=2.5) as made:
+    async with SocialX("a", "b", "c", "d", api_url=provider.url, timeout_seconds=1.5) as made:
         yield made
 
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.faults.forker import Forker
 from tests.processes import free_port
 from tests.providers import SECRET, Notifier, until
 
@@ -26,6 +28,7 @@ class Operator:
             "NOTIFIER_SECRET_KEYS": SECRET,
             "NOTIFIER_LISTEN": f"127.0.0.1:{free_port()}",
             "NOTIFIER_DEMO": "true",
+            "NOTIFIER_TIME_FACTOR": "0.1",
         }
 
     def __call__(self, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -42,16 +45,34 @@ class Operator:
         )
 
 
+class Quick(Operator):
+    """The same shell, its commands forked from a warm process: each is a process all the same."""
+
+    def __init__(self, folder: Path, forker: Forker) -> None:
+        super().__init__(folder)
+        self._forker = forker
+
+    def __call__(self, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
+        with TemporaryDirectory(dir=self.folder) as place:
+            out, errors = Path(place) / "out", Path(place) / "errors"
+            process = self._forker.fork(
+                self.settings | more, list(command), out, errors=errors, folder=self.folder
+            )
+            code = self._forker.wait(process, 60)
+            assert code is not None, f"{command} does not end"
+            return subprocess.CompletedProcess(command, code, out.read_text(), errors.read_text())
+
+
 @pytest.fixture
 def operator(tmp_path: Path) -> Operator:
     return Operator(tmp_path)
 
 
 @pytest.fixture(scope="module")
-async def serving(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Operator]:
+async def serving(tmp_path_factory: pytest.TempPathFactory, forker: Forker) -> AsyncIterator[Operator]:
     """The demo's borough, served by a process beside the commands."""
     tmp_path = tmp_path_factory.mktemp("serving")
-    operator = Operator(tmp_path)
+    operator = Quick(tmp_path, forker)
     assert operator("migrate").returncode == 0
     seeded = await asyncio.to_thread(operator, "demo", "--seed-only")
     assert seeded.returncode == 0, seeded.stderr

@@ -59,6 +59,7 @@ async def whole(database_url: str) -> AsyncIterator[Running]:
             NOTIFIER_LISTEN=f"127.0.0.1:{port}",
             NOTIFIER_BASE_URL=web,
             NOTIFIER_INBOUND_LISTEN=f"lmtp://127.0.0.1:{lmtp_port}",
+            NOTIFIER_TIME_FACTOR="0.2",
         )
         environment = config.build(settings, channel_variables)
         service = await stack.enter_async_context(open_service(environment))

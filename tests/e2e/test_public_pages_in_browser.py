@@ -10,10 +10,10 @@ from typing import Any, Literal
 import pytest
 from aiohttp.test_utils import TestClient
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize
 
 from notifier.db import Database
-from tests.browser import CHROMIUM, FLAGS, needs_chromium
+from tests.browser import needs_chromium
 from tests.integration.pages import ALDER, BOROUGH, CANAL, client_for, notices, seed
 
 pytestmark = [*needs_chromium, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
@@ -37,13 +37,11 @@ async def web_client(db: Database) -> AsyncIterator[TestClient[Any, Any]]:
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """A page of Debian's Chromium, still, so that no colour is caught half way."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = await browser.new_context(reduced_motion="reduce")
-        yield await context.new_page()
-        await browser.close()
+    context = await browser.new_context(reduced_motion="reduce")
+    yield await context.new_page()
+    await context.close()
 
 
 async def faults_of(page: Page) -> list[str]:

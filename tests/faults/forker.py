@@ -7,6 +7,7 @@ is a process of its own, with its own environment, log and connections, and is e
 """
 
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -49,12 +50,22 @@ class Forker:
         log: Path,
         *,
         most_file_bytes: int | None = None,
+        errors: Path | None = None,
+        folder: Path | None = None,
     ) -> int:
         """Start `notifier COMMAND` with these settings alone; its process id.
 
-        most_file_bytes: no file of its grows beyond, as on a disk that is full.
+        most_file_bytes: no file of its grows beyond, as on a disk that is full. errors: what it says to
+        standard error; without it that goes to the log too. folder: where it works, else where we do.
         """
-        order = {"fork": command, "settings": dict(settings), "log": str(log), "most": most_file_bytes}
+        order = {
+            "fork": command,
+            "settings": dict(settings),
+            "log": str(log),
+            "most": most_file_bytes,
+            "errors": str(errors or ""),
+            "folder": str(folder or ""),
+        }
         return int(self._ask(order))
 
     def wait(self, process: int, seconds: float) -> int | None:
@@ -182,6 +193,8 @@ def _warm_up() -> None:
     for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
         registry.load(dialect)
     configure_mappers()
+    gc.collect()
+    gc.freeze()  # what all children share, none of them looks at again
 
 
 def _fork(order: Mapping[str, Any]) -> int:
@@ -190,7 +203,9 @@ def _fork(order: Mapping[str, Any]) -> int:
         return child
     code = 1
     try:
-        _become(order["settings"], order["log"])
+        _become(order["settings"], order["log"], order["errors"])
+        if order["folder"]:
+            os.chdir(order["folder"])
         if order["most"]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["most"], resource.RLIM_INFINITY))
         from notifier.cli import notifier
@@ -208,13 +223,12 @@ def _fork(order: Mapping[str, Any]) -> int:
         os._exit(code)
 
 
-def _become(settings: Mapping[str, str], log: str) -> None:
+def _become(settings: Mapping[str, str], log: str, errors: str) -> None:
     """A process of its own: no input, its own log, its own settings."""
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+    for number, file in ((1, log), (2, errors or log)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
     for name in [name for name in os.environ if name.startswith("NOTIFIER_")]:
         del os.environ[name]
     os.environ.update(settings)
