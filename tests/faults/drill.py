@@ -109,6 +109,12 @@ async def drill(
         yield Drill(db=db, ends=ends, world=world)
 
 
+@asynccontextmanager
+async def published(stage: Drill, *, media: tuple[str, ...]) -> AsyncIterator[UUID]:
+    """One message, published before whatever is opened next: who starts looks at once, and then every 2 s."""
+    yield await stage.publish(media=media)
+
+
 async def planned(stage: Drill, message: UUID) -> None:
     """Plan it here and now, without a worker."""
     done = False

@@ -56,11 +56,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "once_on(kind): where each fault is tried once, it is on this database; else on both"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `kill_round` runs once, or ten times where everything is tried."""
+    """A test that asks for `kill_round` runs once, or ten times where everything is tried.
+
+    And one marked `once_on` runs on that kind of database, or on both.
+    """
+    everything = metafunc.config.getoption("--faults") == "all"
     if "kill_round" in metafunc.fixturenames:
-        everything = metafunc.config.getoption("--faults") == "all"
         metafunc.parametrize("kill_round", range(10 if everything else 1))
+    if mark := metafunc.definition.get_closest_marker("once_on"):
+        name = "kind" if "kind" in metafunc.fixturenames else "database_url"
+        kinds = ["sqlite", "postgresql"] if everything else [mark.args[0]]
+        both = pytest.mark.parametrize(name, kinds, indirect=name == "database_url")
+        metafunc.definition.add_marker(both)  # pytest reads it next, and passes over the fixture's own kinds
 
 
 @pytest.fixture(scope="session")

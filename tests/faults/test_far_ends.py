@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+import pytest
+
 from tests.fakes import smtp
 from tests.faults.drill import QUICK, drill, in_this_process
 from tests.faults.history import story
@@ -12,6 +14,7 @@ from tests.providers import Providers
 Record = Callable[[Line], None]
 
 
+@pytest.mark.once_on("sqlite")
 async def test_mails_cut_after_the_dot_are_sent_once_more_under_the_same_message_id(
     database_url: str, far_ends: Providers, dice: random.Random, size: Size, record_fault: Record
 ) -> None:
@@ -20,8 +23,8 @@ async def test_mails_cut_after_the_dot_are_sent_once_more_under_the_same_message
         cut = dice.sample(addresses, len(addresses) // 20)
         for address in cut:
             far_ends.mail.script_text(address, smtp.Trouble.CUT_AFTER_DOT)
+        await stage.publish(media=("email",))
         async with in_this_process(far_ends, database_url, factor=QUICK):
-            await stage.publish(media=("email",))
             seconds = await stage.over(seconds=90)
         found = await stage.history()
         for key in sorted(found.repeated - found.flagged)[:3]:

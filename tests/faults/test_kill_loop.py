@@ -20,7 +20,6 @@ from tests.faults.plugin import Line, Size
 from tests.providers import providers, until
 from tests.servers import RedisServer
 
-PEOPLE = 150
 SLOTS, ROWS_A_SLOT = 4, 5
 POINTS = ("C2", "C3", "C4", "C5", "C6")
 
@@ -41,9 +40,9 @@ async def test_workers_killed_again_and_again_lose_nothing_and_flag_every_repeat
     size: Size,
     record_fault: Record,
 ) -> None:
-    url, kills = new_durable_database(kind), size(25, 50)
+    url, kills, people = new_durable_database(kind), size(25, 50), size(100, 150)
     redis_url = redis_server.url if kind == "postgresql" else ""
-    async with providers() as ends, drill(url, ends, PEOPLE) as stage:
+    async with providers() as ends, drill(url, ends, people) as stage:
         workers = [
             sender(forker, ends, url, tmp_path / f"work{i}.log", redis_url=redis_url, factor=QUICK)
             for i in range(1 if kind == "sqlite" else 2)
@@ -79,10 +78,15 @@ async def test_workers_killed_again_and_again_lose_nothing_and_flag_every_repeat
 
 async def keep_busy(stage: Drill) -> None:
     """One more message where the last ones are nearly out."""
-    planned = (2 * PEOPLE + 1) * len(stage.messages)
-    if planned - len(stage.ends.accepted()) < PEOPLE:
+    planned = audience(stage) * len(stage.messages)
+    if planned - len(stage.ends.accepted()) < audience(stage):
         kind = ("priority_update", "news", "alert")[len(stage.messages) % 3]
         await stage.publish(kind=kind, media=("email", "sms", "social"))
+
+
+def audience(stage: Drill) -> int:
+    """A mail and a text for each of them, and a post."""
+    return len(stage.world.points) + 1
 
 
 async def kill(victim: Forked, stage: Drill, dice: random.Random) -> int:
@@ -90,16 +94,16 @@ async def kill(victim: Forked, stage: Drill, dice: random.Random) -> int:
     if dice.random() < 0.5:
         enough = len(stage.ends.accepted()) + dice.randrange(1, 40)
         with contextlib.suppress(AssertionError):
-            await until(lambda: len(stage.ends.accepted()) >= enough, seconds=2, what="some went out")
+            await until(lambda: len(stage.ends.accepted()) >= enough, seconds=1, what="some went out")
         victim.kill()
         victim.start()
         return 1
-    place = f"{dice.choice(POINTS)}.{dice.choice(('before', 'after'))}:kill@{dice.randrange(1, 6)}"
+    place = f"{dice.choice(POINTS)}.{dice.choice(('before', 'after'))}:kill@{dice.randrange(1, 4)}"
     victim.kill()
     victim.start(NOTIFIER_FAILPOINT=place)
     await keep_busy(stage)
     with contextlib.suppress(AssertionError):
-        await until(lambda: victim.ended() is not None, seconds=1.5, what="it dies")
+        await until(lambda: victim.ended() is not None, seconds=1, what="it dies")
     victim.kill()
     victim.start()
     return 2
@@ -127,14 +131,19 @@ async def test_what_a_dead_worker_had_only_claimed_is_taken_over_in_time(
             claimed = (await stage.history()).ended(DeliveryState.LEASED)
             other.start()
             seconds = await stage.over(said=[other])
+            other.kill()
+            again = await stage.publish(kind=message_kind)
+            await planned(stage, again)
+            other.start()
+            idle = await stage.over(again, said=[other])
         finally:
             victim.kill()
             other.kill()
         found = await stage.history()
-    note = f"{seconds / factor:.0f} s at default leases, {most_seconds} are the bound"
+    note = f"{(seconds - idle) / factor:.0f} s at default leases, {most_seconds} are the bound"
     record_fault(
         found.line(f"F1 {message_kind} taken over", "postgresql", bound=0, seconds=seconds, note=note)
     )
     found.judge(bound=0)
     assert claimed
-    assert seconds <= most_seconds * factor
+    assert seconds - idle <= most_seconds * factor, "what it takes beyond a start and a message as such"

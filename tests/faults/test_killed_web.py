@@ -19,8 +19,6 @@ from tests.faults.history import title
 from tests.faults.plugin import Line, Size
 from tests.providers import NUMBER, Providers
 
-KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-
 New = Callable[[str], str]
 Record = Callable[[Line], None]
 
@@ -46,7 +44,7 @@ async def until_answered(asked: Caller, process: Forked, number: int, late: floa
 
 
 @pytest.mark.timeout(900)
-@KINDS
+@pytest.mark.once_on("sqlite")
 async def test_a_post_whose_answer_was_lost_is_one_post_when_it_is_sent_again(
     kind: str,
     new_durable_database: New,
@@ -93,7 +91,7 @@ async def count(stage: Drill, table: type) -> int:
         return int(await tx.scalar(select(func.count()).select_from(table)))
 
 
-@KINDS
+@pytest.mark.once_on("postgresql")
 async def test_a_text_that_came_as_the_web_died_is_kept_once(
     kind: str,
     new_durable_database: New,
@@ -138,7 +136,7 @@ async def pass_on(ends: Providers, hook: str, number: int) -> int:
     )
 
 
-@KINDS
+@pytest.mark.once_on("postgresql")
 async def test_ten_posts_of_one_form_at_once_are_one_post(
     kind: str,
     new_durable_database: New,

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, update
 
+from notifier.broadcast import recall
 from notifier.db import Tx
 from notifier.models import DeliveryState, Message, MessageText, Team, TeamArea, TeamKind
 from subscribers.models import Area, AreaKind, ContactPoint, new_id
@@ -21,7 +22,6 @@ from tests.faults.plugin import Size
 from tests.providers import Providers, until
 from tests.world import BOROUGH, make_people, ward
 
-KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 URGENT_P99_SECONDS = 2.0
 TEAMS = 20
 
@@ -29,7 +29,7 @@ New = Callable[[str], str]
 Record = Callable[..., None]
 
 
-@KINDS
+@pytest.mark.once_on("sqlite")
 async def test_an_alert_does_not_wait_for_the_bulletin_before_it(
     kind: str,
     new_durable_database: New,
@@ -39,44 +39,53 @@ async def test_an_alert_does_not_wait_for_the_bulletin_before_it(
     size: Size,
     record_fault: Record,
 ) -> None:
-    url, people = new_durable_database(kind), size(300, 10_000)
+    """Where few are tried, the bulletin is paced, so that it drains for longer than an alert could wait for it."""
+    url, people, alerted = new_durable_database(kind), size(300, 10_000), size(5, 20)
+    rates = f"email_smtp={size(60, 0)}"
     async with drill(url, far_ends, people, media=("email",)) as stage:
         async with stage.db.transaction() as tx:
-            await make_people(tx, stage.world, 20, wards=(2,), media=("email",))
-        process = sender(forker, far_ends, url, tmp_path / "work.log")
+            await make_people(tx, stage.world, alerted, wards=(2,), media=("email",))
+        process = sender(forker, far_ends, url, tmp_path / "work.log", NOTIFIER_RATES=rates)
         try:
             process.start()
+            idle = [await an_alert(stage, alerted) for _ in range(3)]
+            before = len(far_ends.accepted())
             bulletin = await stage.publish(kind="news", media=("email",))
-            await until(lambda: len(far_ends.accepted()) >= 20, seconds=20, what="the bulletin drains")
-            waits: list[float] = []
-            while len(waits) < size(4, 50) and not await stage.is_over(bulletin):
-                waits.append(await an_alert(stage))
-            assert waits, "the bulletin was out before the first alert"
+            await until(
+                lambda: len(far_ends.accepted()) >= before + 20, seconds=20, what="the bulletin drains"
+            )
+            waits = [await an_alert(stage, alerted) for _ in range(size(4, 50))]
+            assert not await stage.is_over(bulletin), "it drained all the while"
+            if not size.everything:
+                async with stage.db.transaction() as tx:
+                    await recall.cancel(tx, bulletin, team=stage.world.teams[0])
             await stage.over(seconds=100, said=[process])
         finally:
             process.kill()
         found = await stage.history()
-    note = f"seconds: slowest of {len(waits)} alerts, to its last person"
+    note = f"seconds: slowest of {len(waits)} alerts, to its last person; {max(idle):.1f} when idle"
     record_fault(found.line("F34 alert in a bulletin", kind, bound=0, seconds=max(waits), note=note))
-    found.judge(bound=0)
+    found.judge(bound=0, missed=found.ended(DeliveryState.CANCELLED))
     few = len(waits) < 50  # the middle of a few; where there are many, all but the slowest
-    assert statistics.quantiles(waits, n=2 if few else 50)[-1] <= URGENT_P99_SECONDS
+    # A machine too busy to send an alert at once when it has nothing else to do is allowed twice its idle time.
+    most = max(URGENT_P99_SECONDS, 2 * statistics.median(idle))
+    assert statistics.quantiles(waits, n=2 if few else 50)[-1] <= most
 
 
-async def an_alert(stage: Drill) -> float:
-    """Publish one to 20 people; the seconds until the provider has it for each."""
+async def an_alert(stage: Drill, people: int) -> float:
+    """Publish one to so many people; the seconds until the provider has it for each."""
     began = time.monotonic()
     await stage.publish(kind="alert", media=("email",), wards=(2,), team=1)
     number = max(stage.messages)
     await until(
-        lambda: sum(1 for key in taken(stage.ends) if key[0] == number) == 20,
+        lambda: sum(1 for key in taken(stage.ends) if key[0] == number) == people,
         seconds=20,
         what="the alert is out",
     )
     return time.monotonic() - began
 
 
-@KINDS
+@pytest.mark.once_on("postgresql")
 async def test_twenty_teams_that_post_at_once_get_on_alike(
     kind: str,
     new_durable_database: New,
@@ -133,7 +142,7 @@ async def a_team(tx: Tx, stage: Drill, number: int) -> None:
     stage.world.teams.append(team)
 
 
-@KINDS
+@pytest.mark.once_on("sqlite")
 async def test_one_poisoned_row_is_held_and_all_others_go(
     kind: str,
     new_durable_database: New,

@@ -76,7 +76,7 @@ def told_the_time(settings: dict[str, str]) -> float:
     return float(said.stdout)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.once_on("postgresql")
 async def test_clocks_that_are_an_hour_wrong_change_nothing(
     kind: str,
     new_durable_database: New,

@@ -16,7 +16,7 @@ from notifier.delivery.breaker import PROBE_SECONDS
 from notifier.models import BreakerRow, BreakerState, Delivery, DeliveryState
 from notifier.runtime import Service
 from tests.fakes import smtp, twilio, web, x
-from tests.faults.drill import drill, in_this_process
+from tests.faults.drill import drill, in_this_process, published
 from tests.faults.plugin import Line
 from tests.providers import Providers, until
 
@@ -61,38 +61,35 @@ async def alarms(service: Service) -> list[tuple[str, str]]:
 async def test_f18_a_domain_that_takes_nothing_is_probed_and_loses_nothing(
     database_url: str, far_ends: Providers, record_fault: Record, reply: str
 ) -> None:
-    factor, people = 0.02, 40
+    factor, people = 0.005, 40
     far_ends.mail.refuse(reply, domain="mail.example")
-    async with (
-        drill(database_url, far_ends, people, media=("email",)) as stage,
-        in_this_process(
+    tried = tries_at(far_ends.mail)
+    async with drill(database_url, far_ends, people, media=("email",)) as stage:
+        await stage.publish(media=("email",))
+        async with in_this_process(
             far_ends,
             database_url,
             NOTIFIER_TIME_FACTOR=str(factor),
             NOTIFIER_SLOTS="2",
             NOTIFIER_RATES="email_smtp/domain=100",
-        ) as service,
-    ):
-        tried = tries_at(far_ends.mail)
-        await stage.publish(media=("email",))
-        await until(lambda: is_shut(service, "email_smtp"), seconds=10, what="the breaker opens")
-        await asyncio.sleep(0.3)  # what was under way has ended
-        before = len(tried)
-        await asyncio.sleep(1.5)
-        probes = tried[before:]
-        assert all(b - a >= PROBE_SECONDS * factor * 0.9 for a, b in itertools.pairwise(probes))
-        assert (await stage.history()).missed == set((await stage.history()).ledger)
-        far_ends.mail.refuse("", domain="mail.example")
-        seconds = await stage.over(seconds=30)
-        found = await stage.history()
+        ) as service:
+            await until(lambda: is_shut(service, "email_smtp"), seconds=10, what="the breaker opens")
+            await asyncio.sleep(0.2)  # what was under way has ended
+            before = len(tried)
+            await until(lambda: len(tried) >= before + 2, seconds=20, what="two probes")
+            probes = tried[before:]
+            assert (await stage.history()).missed == set((await stage.history()).ledger)
+            far_ends.mail.refuse("", domain="mail.example")
+            seconds = await stage.over(seconds=30)
+            found = await stage.history()
     found.judge(bound=0)
-    record_fault(
-        found.line(
-            "F18", _kind(database_url), bound=0, seconds=seconds, note=f"{len(probes)} probes in 1.5 s"
-        )
-    )
+    apart = min(b - a for a, b in itertools.pairwise(probes))
+    note = f"seconds between two of {len(probes)} probes: {apart:.2f} at the least"
+    record_fault(found.line("F18", _kind(database_url), bound=0, seconds=seconds, note=note))
+    assert apart >= PROBE_SECONDS * factor * 0.9
 
 
+@pytest.mark.once_on("sqlite")
 async def test_f19_refusals_of_a_recipient_or_of_the_words_never_open_the_breaker(
     database_url: str, far_ends: Providers, record_fault: Record
 ) -> None:
@@ -120,32 +117,33 @@ async def test_f23_a_storm_of_429_slows_us_down_and_repeats_nothing(
     database_url: str, far_ends: Providers, record_fault: Record
 ) -> None:
     texts, people = far_ends.texts, 100
-    async with (
-        drill(database_url, far_ends, people, media=("sms",)) as stage,
-        in_this_process(
-            far_ends, database_url, NOTIFIER_RATES="sms_twilio=100", NOTIFIER_TIME_FACTOR="0.1"
-        ) as service,
-    ):
-        texts.always("send", twilio.throttled(20))  # two seconds, at this factor
+    texts.always("send", twilio.throttled(2))
+    async with drill(database_url, far_ends, people, media=("sms",)) as stage:
         await stage.publish(media=("sms",))
-        await until(lambda: len(texts.calls) > 0, seconds=10, what="a first text is tried")
-        await asyncio.sleep(0.7)
-        refused = len(texts.calls)
-        texts.always("send", None)
-        await asyncio.sleep(0.7)
-        assert len(texts.calls) == refused  # nothing before Retry-After
-        seconds = await stage.over(seconds=30)
-        times = sorted(call.at for call in texts.calls[refused:])
-        # At half the rate bulk has 40 at once and 40 a second: 1.5 s for all. Unslowed it has 80, and needs 0.25 s.
-        assert times[-1] - times[0] > 0.8
-        assert not await is_shut(service, "sms_twilio")
+        async with in_this_process(
+            far_ends, database_url, NOTIFIER_RATES="sms_twilio=100", NOTIFIER_TIME_FACTOR="1"
+        ) as service:
+            await until(lambda: len(texts.calls) > 0, seconds=10, what="a first text is tried")
+            await asyncio.sleep(0.7)
+            refused = len(texts.calls)
+            texts.always("send", None)
+            await asyncio.sleep(0.7)
+            assert len(texts.calls) == refused  # nothing before Retry-After
+            seconds = await stage.over(seconds=30)
+            assert not await is_shut(service, "sms_twilio")
         found = await stage.history()
-        async with service.db.transaction(read_only=True) as tx:
+        async with stage.db.transaction(read_only=True) as tx:
             assert await tx.scalar(select(func.max(Delivery.tries))) == 1
     found.judge(bound=0)
+    times = sorted(call.at - texts.calls[refused].at for call in texts.calls[refused:])
     record_fault(
         found.line("F23", _kind(database_url), bound=0, seconds=seconds, note=f"{refused} refused, then half")
     )
+    # Of the halved rate bulk has 40 at once and 40 a second, and may start a quarter of a second's worth together
+    # with what waited for it. Unslowed it has 80 and 80. A busy machine only makes it later.
+    too_soon = [(number, at) for number, at in enumerate(times, start=1) if number > 60 * (1 + at)]
+    assert not too_soon
+    assert times[-1] > 0.9
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -200,6 +198,7 @@ async def _nothing_starts(service: Service) -> bool:
         )
 
 
+@pytest.mark.once_on("postgresql")
 async def test_f28_when_we_are_locked_out_no_try_is_spent_and_an_operator_is_told(
     database_url: str, far_ends: Providers, record_fault: Record
 ) -> None:
@@ -207,10 +206,10 @@ async def test_f28_when_we_are_locked_out_no_try_is_spent_and_an_operator_is_tol
     texts.always("send", twilio.error(20003, 401))
     async with (
         drill(database_url, far_ends, 30, media=("sms",)) as stage,
+        published(stage, media=("sms",)),
         in_this_process(far_ends, database_url, NOTIFIER_TIME_FACTOR="0.002", NOTIFIER_SLOTS="2") as service,
     ):
         began = time.monotonic()
-        await stage.publish(media=("sms",))
         await until(lambda: alarms(service), seconds=10, what="the operator is told")
         told = time.monotonic() - began
         assert await alarms(service) == [("channel", "sms_twilio")]
@@ -254,9 +253,9 @@ async def test_f29_whatever_x_says_there_is_one_post_and_other_channels_go_on(
     far_ends.posts.script("send", answer)
     async with (
         drill(database_url, far_ends, 6, media=("email",)) as stage,
+        published(stage, media=("email", "social")),
         in_this_process(far_ends, database_url, NOTIFIER_TIME_FACTOR="0.001") as service,
     ):
-        await stage.publish(media=("email", "social"))
         await until(lambda: len(far_ends.mail.accepted) == 6, seconds=10, what="mail goes on")
         if answer is x.LOCKED:
             await until(lambda: alarms(service), seconds=10, what="the operator is told")

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from aiohttp.test_utils import TestServer
 from sqlalchemy import func, select, update
 
@@ -96,6 +97,7 @@ async def flagged(opened: Service, world: World, lane: Lane) -> set[str]:
         return {world.addresses[point] for point in points.scalars()}
 
 
+@pytest.mark.once_on("postgresql")
 async def test_half_the_answers_lost_after_accepting_loses_nothing_and_repeats_only_what_is_flagged(
     database_url: str, size: Size, record_fault: Callable[[Line], None]
 ) -> None:
@@ -131,6 +133,7 @@ async def test_half_the_answers_lost_after_accepting_loses_nothing_and_repeats_o
         assert await wrong(opened) == []
 
 
+@pytest.mark.once_on("sqlite")
 async def test_receipts_before_our_own_settle_five_times_and_the_last_word_first(
     database_url: str, size: Size, record_fault: Callable[[Line], None]
 ) -> None:
@@ -149,6 +152,7 @@ async def test_receipts_before_our_own_settle_five_times_and_the_last_word_first
             assert await tx.scalar(select(func.count()).select_from(ReceiptRow)) == 2 * number
 
 
+@pytest.mark.once_on("postgresql")
 async def test_receipts_three_days_late_still_count_and_those_for_nobody_are_kept(
     database_url: str, size: Size, record_fault: Callable[[Line], None]
 ) -> None:

@@ -29,7 +29,7 @@ async def some_went_out(stage: Drill, number: int) -> None:
     await until(lambda: len(stage.ends.accepted()) >= enough, seconds=40, what=f"{number} more went out")
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.once_on("postgresql")
 async def test_a_worker_that_stood_still_past_its_lease_sends_nothing_more(
     kind: str,
     new_durable_database: New,
@@ -79,7 +79,7 @@ async def test_rows_that_a_process_locked_before_it_stood_still_come_free(
     assert shown == "10s", "less than the lease of a bulk row, and no more than that of an alert"
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.once_on("sqlite")
 async def test_an_orderly_stop_finishes_what_it_started_and_gives_back_the_rest(
     kind: str,
     new_durable_database: New,

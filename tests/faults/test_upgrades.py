@@ -21,15 +21,15 @@ Record = Callable[[Line], None]
 Rows = dict[str, list[tuple[str, ...]]]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.once_on("postgresql")
 async def test_a_filled_database_of_the_first_version_keeps_every_row(
     kind: str, new_durable_database: New, far_ends: Providers, record_fault: Record
 ) -> None:
     """Filled by sending, taken back to the first schema, and brought to the newest again."""
     url = new_durable_database(kind)
     async with drill(url, far_ends, 30) as stage:
+        await stage.publish(media=("email", "sms", "social"))
         async with in_this_process(far_ends, url):
-            await stage.publish(media=("email", "sms", "social"))
             await stage.over()
         await stage.publish()
         await stage.db.engine.dispose()
