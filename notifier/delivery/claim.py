@@ -4,7 +4,7 @@ A short transaction without network. A row is claimed under a lease and a fence;
 older fence changes nothing. What is leased may be given back at any time. Called by `notifier.worker`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +23,6 @@ from sqlalchemy import (
     Uuid,
     all_,
     bindparam,
-    case,
     column,
     func,
     literal,
@@ -37,7 +36,7 @@ from notifier.db import Tx
 from notifier.delivery.fast import POSTGRESQL, Shape, given, is_one_of
 from notifier.delivery.record import note_events
 from notifier.delivery.shares import closed, live, shares
-from notifier.models import IS_IN_FLIGHT, IS_PENDING, Delivery, DeliveryState, Lane, Message, Notice
+from notifier.models import IS_IN_FLIGHT, IS_PENDING, Delivery, DeliveryState, Lane, Notice
 from subscribers.contact_points import ADDRESS
 from subscribers.models import ContactPoint, Subscriber, UTCDateTime
 from subscribers.signing import CannotOpen
@@ -114,7 +113,8 @@ async def claim(
     shut = await closed(tx)
     if shut.system:
         return []
-    parts = shares(await live(tx, lane, shut, lately), limit, turn)
+    found = await live(tx, lane, shut, lately)
+    parts = shares(found, limit, turn)
     if not parts:
         return []
     given = {
@@ -126,7 +126,7 @@ async def claim(
     }
     take = _on_postgresql if tx.dialect == POSTGRESQL else _elsewhere
     rows = await take(tx, parts, given)
-    readable, unreadable = _opened(tx, lane, rows)
+    readable, unreadable = _opened(tx, lane, rows, {each.message: each.team for each in found})
     await hold(tx, [row.id for row in unreadable], owner, UNREADABLE)
     return in_turns(readable)
 
@@ -229,7 +229,7 @@ def _lease(picked: ColumnElement[bool]) -> Any:
 
 
 def _with_address(row: Any) -> Select[*tuple[Any, ...]]:
-    """What `Claimed` holds, in its order, the address still sealed."""
+    """What `Claimed` holds, in its order, the address still sealed. team_id: of a notice."""
     return (
         select(
             row.id,
@@ -247,11 +247,10 @@ def _with_address(row: Any) -> Select[*tuple[Any, ...]]:
             func.coalesce(Subscriber.link_version, 0).label("link_version"),
             row.message_id,
             row.notice_id,
-            func.coalesce(Message.team_id, Notice.team_id).label("team_id"),
+            Notice.team_id,
         )
         .join(ContactPoint, ContactPoint.id == row.contact_point_id)
         .outerjoin(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
-        .outerjoin(Message, Message.id == row.message_id)
         .outerjoin(Notice, Notice.id == row.notice_id)
         .order_by(row.id)
     )
@@ -272,7 +271,6 @@ def _each_with_address(row: CTE) -> Select[*tuple[Any, ...]]:
         .offset(literal(0, literal_execute=True))
         .lateral("point")
     )
-    of_message = select(Message.team_id).where(Message.id == row.c.message_id).scalar_subquery()
     of_notice = select(Notice.team_id).where(Notice.id == row.c.notice_id).scalar_subquery()
     c = row.c
     return (
@@ -292,7 +290,7 @@ def _each_with_address(row: CTE) -> Select[*tuple[Any, ...]]:
             point.c.link_version,
             c.message_id,
             c.notice_id,
-            case((c.message_id.is_not(None), of_message), else_=of_notice).label("team_id"),
+            of_notice.label("team_id"),
         )
         .select_from(row)
         .join(point, true())
@@ -370,17 +368,28 @@ async def _elsewhere(
     return await _CONTEXT.rows(tx, ids=ids)
 
 
-def _opened(tx: Tx, lane: Lane, rows: Sequence[Any]) -> tuple[list[Claimed], list[Any]]:
-    """Rows with their addresses opened, and those whose address does not open."""
+def _opened(
+    tx: Tx, lane: Lane, rows: Sequence[Any], teams: Mapping[UUID | None, UUID | None]
+) -> tuple[list[Claimed], list[Any]]:
+    """Rows with their addresses opened, and those whose address does not open. teams: message → its team."""
     readable, unreadable = [], []
     open_text = tx.keys.open_text
     for row in rows:
+        # In the order of `_with_address`.
+        (
+            id_, fence, channel, medium, sealed, language, _, tries, checks, repeat, expires, point, version,
+            message, notice, team,
+        ) = row  # fmt: skip
         try:
-            address = open_text(ADDRESS, row.contact_point_id, row.address_sealed)
+            address = open_text(ADDRESS, point, sealed)
         except (CannotOpen, UnicodeError):
             unreadable.append(row)
             continue
+        team = team if message is None else teams[message]
         readable.append(
-            Claimed._make((*row[:4], address, row[5], lane, *row[7:]))
-        )  # in the order of `_with_address`
+            Claimed(
+                id_, fence, channel, medium, address, language, lane, tries, checks, repeat, expires, point,
+                version, message, notice, team,
+            )
+        )  # fmt: skip
     return readable, unreadable

@@ -126,11 +126,13 @@ class Contents:
     def compiled(self, rows: Sequence[Row], words: Mapping[Key, Words | str]) -> dict[int, Ready | str]:
         """By delivery, the compiled words, or the reason why there are none."""
         made: dict[Key, Ready | str] = {}
+        found: dict[int, Ready | str] = {}
         for row in rows:
             key = key_of(row)
             if key not in made:
                 made[key] = self._kept(key) or self._compile(key, row, words[key])
-        return {row.id: made[key_of(row)] for row in rows}
+            found[row.id] = made[key]
+        return found
 
     def outgoing(self, delivery: Claimed, ready: Ready) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
