@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 from notifier import failpoints
 from notifier.errors import Unavailable
 from notifier.jobs import Jobs
+from notifier.waits import Waits
 from subscribers.dialects import insert_for
 from subscribers.models import DataKey, UTCDateTime, new_id
 from subscribers.signing import Keys, unwrap_key, wrap_key
@@ -109,6 +110,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, *, keys: Keys, jobs: Jobs, carriers: Mapping[str, str]) -> None:
         self.engine, self.keys, self.jobs, self.carriers = engine, keys, jobs, carriers
         self.is_sqlite = engine.dialect.name == "sqlite"
+        self.waits = Waits()  # for a connection
 
     @classmethod
     async def opened(
@@ -155,7 +157,8 @@ class Database:
     ) -> tuple[AsyncConnection, AsyncTransaction, datetime]:
         """A transaction whose clock is read. A kept connection that died meanwhile is replaced: nothing was done on it."""
         for is_last in (False, True):
-            connection = await self.engine.connect()
+            with self.waits.one():
+                connection = await self.engine.connect()
             try:
                 if read_only:
                     await connection.execution_options(read_only=True)

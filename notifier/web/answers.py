@@ -20,7 +20,7 @@ TITLES = {
     413: "That is too long",
     415: "We could not read that request",
     422: "Some answers need mending",
-    429: "Too many tries",
+    429: "Too much at once",
     500: "Something went wrong",
     503: "We cannot do that just now",
 }
@@ -29,7 +29,7 @@ SENTENCES = {
     404: "If you typed the address, check it is right. If you used a link in a message, it may have run out: ask for a new one.",
     405: "Go back and use the button on the page.",
     413: "Go back and make it shorter.",
-    429: "Wait a few minutes, then try again.",
+    429: "Wait a moment, then try again.",
     500: "It is our fault, not yours, and nothing you sent was half done. Try again in a few minutes.",
     503: "Part of the service cannot be reached. Nothing is lost. Try again in a minute.",
 }

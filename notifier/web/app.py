@@ -10,7 +10,7 @@ from notifier.runtime import Service
 from notifier.web import api, demo, desk, health, hooks, public, static_files
 from notifier.web.health import METERS, Meters
 from notifier.web.middleware import MIDDLEWARES
-from notifier.web.service import SERVICE
+from notifier.web.service import SERVICE, reserve
 
 PUBLIC_BODY_BYTES = 64 * 1024
 PARTS = (health, static_files, hooks, public, desk, api, demo)  # each has a list ROUTES
@@ -21,6 +21,7 @@ def make_app(service: Service) -> web.Application:
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=PUBLIC_BODY_BYTES)
     app[SERVICE] = service
     app[METERS] = Meters()
+    app.cleanup_ctx.append(reserve)
     desk.prepare(app)
     for part in PARTS:
         app.add_routes(part.ROUTES)

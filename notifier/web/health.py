@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from notifier.delivery.standing import SendingState, live_workers, sending_state
 from notifier.models import BreakerState, Delivery, DeliveryState, HoldScope, Lane
 from notifier.web.service import SERVICE, database
+from notifier.web.shedding import is_crowded
 
 log = structlog.get_logger()
 
@@ -50,14 +51,15 @@ async def live(_request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """200 while the database answers and is migrated, with what does not work as it should; 503 where it does not."""
-    names = request.app[SERVICE].settings.channels
+    names, waits = request.app[SERVICE].settings.channels, database(request).waits
     async with asyncio.timeout(PATIENCE_SECONDS), database(request).transaction(read_only=True) as tx:
         await tx.scalar(select(Delivery.id).limit(1))
         state = await sending_state(tx)
     return web.json_response(
         {
             "status": "ready",
-            "degraded": state.is_degraded,
+            "degraded": state.is_degraded or is_crowded(waits),
+            "sheds_bulk": is_crowded(waits),
             "channels": [
                 {"name": name, "state": _state_of(state, name), "held": _is_held(state, name)}
                 for name in names
@@ -77,6 +79,7 @@ async def ready(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """Requests, and how sending is doing. Keep it from the public at the proxy."""
+    waits = database(request).waits
     on_their_way = [state for state in DeliveryState if not state.is_terminal]
     statement = (
         select(Delivery.state, Delivery.lane, func.count().label("number"))
@@ -110,13 +113,18 @@ async def metrics(request: web.Request) -> web.Response:
             {f'channel="{name}"': _domains(state, name) for name in names},
         ),
         *_gauge("notifier_alarms_open", "Alarms nobody has cleared", {"": len(state.alarms)}),
+        *_gauge(
+            "notifier_database_wait_seconds",
+            "Longest wait of this process for a connection in the last five seconds; bulk is shed above two",
+            {"": round(waits.longest_seconds, 3)},
+        ),
         *_gauge("notifier_workers_live", "Workers heard of in the last 15 seconds", {"": workers}),
     ]
     body = generate_latest(request.app[METERS].registry) + ("\n".join(lines) + "\n").encode()
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
-def _gauge(name: str, about: str, values: Mapping[str, int]) -> list[str]:
+def _gauge(name: str, about: str, values: Mapping[str, float]) -> list[str]:
     """In Prometheus's text format, one line for each set of labels."""
     lines = [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
     return lines + [

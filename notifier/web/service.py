@@ -1,12 +1,17 @@
 """The open service, kept in the application under one key."""
 
+from collections.abc import AsyncIterator
+
 from aiohttp import web
 
 from notifier.config import Settings
 from notifier.db import Database
 from notifier.runtime import Service
+from notifier.web.shedding import is_crowded
 
 SERVICE = web.AppKey("service", Service)
+RESERVE = web.AppKey("reserve", Database)
+AHEAD = ("/desk", "/api/v1/messages")  # what sends an alert
 
 
 def service(request: web.Request) -> Service:
@@ -20,5 +25,16 @@ def settings(request: web.Request) -> Settings:
 
 
 def database(request: web.Request) -> Database:
-    """Its database: `async with database(request).transaction(read_only=True) as tx`."""
-    return request.app[SERVICE].db
+    """Its database: `async with database(request).transaction(read_only=True) as tx`.
+
+    While callers wait too long for a connection, officers and the API's alerts go past them by the reserve.
+    """
+    own = request.app[SERVICE].db
+    return request.app[RESERVE] if request.path.startswith(AHEAD) and is_crowded(own.waits) else own
+
+
+async def reserve(app: web.Application) -> AsyncIterator[None]:
+    """Connections of their own, opened when they are needed, for as long as the application runs."""
+    async with app[SERVICE].db.apart() as apart:
+        app[RESERVE] = apart
+        yield

@@ -7,12 +7,15 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, field_validator
+from sqlalchemy import select
 
 from notifier.broadcast import correct, draft, endorse, overview, places, recall, report
 from notifier.broadcast.draft import BODY_LIMIT, REASON_LIMIT, TITLE_LIMIT, Draft
+from notifier.broadcast.kinds import lane_of
 from notifier.broadcast.overview import Written
 from notifier.consultation import timetable
 from notifier.db import Tx
+from notifier.delivery.policy import BULK
 from notifier.delivery.preview import require_sendable
 from notifier.errors import Invalid, NotAllowed
 from notifier.models import Kind, Message, MessageState
@@ -315,6 +318,16 @@ def _field(name: str) -> str:
     return f"translations.{language}.{part}" if part in ("title", "body") and language else name
 
 
+async def _drafts_bulk(_tx: Tx, call: Call[Nothing, NewMessage]) -> bool:
+    return lane_of(call.body.kind) in BULK
+
+
+async def _is_bulk(tx: Tx, call: Call[Any, Any]) -> bool:
+    """Is the message in the path of a lane for bulk? One that is not there is the handler's to refuse."""
+    lane = select(Message.lane).where(Message.id == call.id(), Message.team_id == call.team)
+    return await tx.scalar(lane) in BULK
+
+
 async def _audited(tx: Tx, call: Call[Any, Any], action: str, message: UUID) -> None:
     await audit.record(tx, call.actor, action, object_kind=Message.__tablename__, object_id=message)
 
@@ -334,6 +347,7 @@ OPERATIONS = (
         answer=MessagePage,
         query=PageQuery,
         problems=(400,),
+        bulk=True,
     ),
     Operation(
         path="/messages",
@@ -341,6 +355,7 @@ OPERATIONS = (
         handler=create,
         body=NewMessage,
         status=201,
+        bulk=_drafts_bulk,
         **{**_POST, "problems": (400, 409, 413, 415, 422)},
     ),
     Operation(
@@ -357,6 +372,7 @@ OPERATIONS = (
         handler=approve,
         body=Approval,
         point="C0",
+        bulk=_is_bulk,
         **_POST,
     ),
     Operation(
@@ -365,6 +381,7 @@ OPERATIONS = (
         handler=begin_correction,
         body=Correction,
         status=201,
+        bulk=_is_bulk,
         **{**_POST, "problems": (400, 404, 409, 413, 415, 422)},
     ),
     Operation(
@@ -377,6 +394,7 @@ OPERATIONS = (
         path="/messages/{id}/resume",
         summary="Resume it",
         handler=_recalls(recall.resume, "resumed", "Go on where it stopped."),
+        bulk=_is_bulk,
         **_POST,
     ),
     Operation(

@@ -75,7 +75,8 @@ def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         }
     }
     always = (401, 403, 503) if operation.scope else (503,)
-    for status in sorted({*operation.problems, *always}):
+    shed = (429,) if operation.bulk else ()
+    for status in sorted({*operation.problems, *always, *shed}):
         found[str(status)] = {
             "description": HTTPStatus(status).phrase,
             "content": {"application/problem+json": {"schema": PROBLEM}},

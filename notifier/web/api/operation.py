@@ -24,6 +24,7 @@ from notifier.web.api import idempotency
 from notifier.web.api.strict import Body, NotAsked, checked, checked_query
 from notifier.web.forms import query
 from notifier.web.service import database, service
+from notifier.web.shedding import is_crowded, too_much
 from subscribers.signing import hash_secret
 
 PREFIX = "/api/v1"
@@ -47,7 +48,7 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[QueryModel, BodyModel]):
-    """A call whose shape and token are in order."""
+    """A call whose shape and token are in order. crowded: it came while the database could not keep up."""
 
     service: Service
     path: Mapping[str, str]
@@ -55,6 +56,7 @@ class Call(Generic[QueryModel, BodyModel]):
     body: BodyModel
     caller: ApiCaller | None = None
     owner: str = ""
+    crowded: bool = False
 
     @property
     def team(self) -> UUID:
@@ -89,6 +91,7 @@ class Call(Generic[QueryModel, BodyModel]):
 
 Handler = Callable[[Tx, Any], Awaitable[BaseModel]]
 Before = Callable[[Any], Awaitable[None]]
+IsBulk = Callable[[Tx, Any], Awaitable[bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,8 @@ class Operation:
     """One line of the route table. scope: None where no token is needed. path: below /api/v1.
 
     point: the ledger's commit point its transaction is, if it is one. before: asked with the call while no
-    transaction is open; it may raise.
+    transaction is open; it may raise. bulk: is it shed while the database cannot keep up? Asked, where that is not
+    the same for every call, in the transaction, before the handler.
     """
 
     method: str
@@ -111,6 +115,7 @@ class Operation:
     problems: Sequence[int] = field(default=())
     point: str = ""
     before: Before | None = None
+    bulk: bool | IsBulk = False
 
     @property
     def writes(self) -> bool:
@@ -150,6 +155,9 @@ def refusal(error: NotAsked) -> web.Response:
 
 
 async def _serve(request: web.Request, operation: Operation) -> web.Response:
+    crowded = is_crowded(service(request).db.waits)
+    if crowded and operation.bulk is True:
+        raise too_much()
     caller, owner = await _caller(request, operation.scope)
     asked = checked_query(operation.query, query(request))
     body = await _body(request, operation)
@@ -160,6 +168,7 @@ async def _serve(request: web.Request, operation: Operation) -> web.Response:
         body=checked(operation.body, body) if operation.writes else Nothing(),
         caller=caller,
         owner=owner,
+        crowded=crowded,
     )
     key = _key(request) if operation.writes else None
     if operation.before is not None:
@@ -177,6 +186,8 @@ async def _serve(request: web.Request, operation: Operation) -> web.Response:
 
 
 async def _answer(tx: Tx, operation: Operation, call: Call[Any, Any]) -> idempotency.Kept:
+    if call.crowded and callable(operation.bulk) and await operation.bulk(tx, call):
+        raise too_much()
     found = await operation.handler(tx, call)
     return idempotency.Kept(status=operation.status, response=found.model_dump_json())
 

@@ -97,5 +97,7 @@ OPERATIONS = (
         scope=None,
         problems=(400, 413),
     ),
-    Operation(method="GET", path="/teams", summary="List the teams", handler=teams, answer=TeamsAnswer),
+    Operation(
+        method="GET", path="/teams", summary="List the teams", handler=teams, answer=TeamsAnswer, bulk=True
+    ),
 )

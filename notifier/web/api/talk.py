@@ -247,6 +247,7 @@ OPERATIONS = (
         answer=ConversationPage,
         query=QueueQuery,
         problems=(400,),
+        bulk=True,
     ),
     Operation(
         method="GET",
@@ -275,5 +276,6 @@ OPERATIONS = (
         answer=ConsultationPage,
         query=PageQuery,
         problems=(400,),
+        bulk=True,
     ),
 )
