@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import asyncpg
-from sqlalchemy import CursorResult, Executable, event, func, literal, select, text, update
+from sqlalchemy import CursorResult, Executable, event, func, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 from notifier import failpoints
 from notifier.errors import Unavailable
 from notifier.jobs import Jobs
+from notifier.kept import LOST, Begun, Kept
 from notifier.waits import Waits
 from subscribers.dialects import insert_for
 from subscribers.models import DataKey, UTCDateTime, new_id
@@ -35,18 +36,6 @@ CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes (PostgreSQL, appendix A)
 IDLE_SECONDS = 1.0
 AWAY = ("08", "53", "57")  # and out of resources, or an operator's doing
 POSTGRESQL_NOW = select(func.now().cast(UTCDateTime))
-# Until the commit. A plan made once would else be one for tables as small as they were then.
-_BY_INDEX = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
-POSTGRESQL_NOW_BY_INDEX = select(
-    func.now().cast(UTCDateTime),
-    *[func.set_config(name, value, literal(True)) for name, value in _BY_INDEX.items()],
-)
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
 # Greater at the end of a transaction than at its start where that wrote a row; one that is only locked is none.
 POSTGRESQL_WRITTEN = text(
@@ -65,7 +54,13 @@ class Tx:
     """
 
     def __init__(
-        self, connection: AsyncConnection, *, now: datetime, keys: Keys, carriers: Mapping[str, str]
+        self,
+        connection: AsyncConnection,
+        *,
+        now: datetime,
+        keys: Keys,
+        carriers: Mapping[str, str],
+        raw: Any = None,
     ) -> None:
         self.connection = connection
         self.now = now
@@ -73,7 +68,7 @@ class Tx:
         self.carriers = carriers
         self.dialect: str = connection.dialect.name
         self._jobs: dict[tuple[str, ...], None] = {}
-        self._raw: Any = None
+        self._raw = raw
 
     async def execute(
         self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -111,6 +106,7 @@ class Database:
         self.engine, self.keys, self.jobs, self.carriers = engine, keys, jobs, carriers
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.waits = Waits()  # for a connection
+        self._kept = Kept(engine)
 
     @classmethod
     async def opened(
@@ -134,9 +130,12 @@ class Database:
         Raises Unavailable where the connection was lost during the commit: then nobody knows whether it
         took place, and who tries again must look its key up.
         """
-        connection, begun, now = await self._begin(read_only=read_only, by_index=by_index)
+        begun: Plain | Begun
+        begun = await (
+            self._begin(read_only=read_only) if self.is_sqlite or not by_index else self._kept.begin()
+        )
         try:
-            tx = Tx(connection, now=now, keys=self.keys, carriers=self.carriers)
+            tx = Tx(begun.connection, now=begun.now, keys=self.keys, carriers=self.carriers, raw=begun.raw)
             written = await self._written(tx) if failpoints.is_armed(point) else None
             yield tx
             is_reached = written is not None and await self._written(tx) > written
@@ -146,15 +145,13 @@ class Database:
             if is_reached:
                 failpoints.reach(f"{point}.after")
         finally:  # what was not committed is rolled back, also where this task is being cancelled
-            await asyncio.shield(asyncio.create_task(connection.close()))
+            await asyncio.shield(asyncio.create_task(begun.end()))
         for lane, job, *ids in tx.queued:
             failpoints.reach("C1.before")
             await self.jobs.poke(job, *ids, lane=lane)
             failpoints.reach("C1.after")
 
-    async def _begin(
-        self, *, read_only: bool, by_index: bool
-    ) -> tuple[AsyncConnection, AsyncTransaction, datetime]:
+    async def _begin(self, *, read_only: bool) -> "Plain":
         """A transaction whose clock is read. A kept connection that died meanwhile is replaced: nothing was done on it."""
         for is_last in (False, True):
             with self.waits.one():
@@ -163,7 +160,7 @@ class Database:
                 if read_only:
                     await connection.execution_options(read_only=True)
                 begun = await connection.begin()
-                return connection, begun, await _database_clock(connection, by_index=by_index)
+                return Plain(connection, begun, await _database_clock(connection))
             except BaseException as error:
                 await connection.invalidate()
                 await connection.close()
@@ -197,13 +194,15 @@ class Database:
     async def apart(self) -> AsyncIterator[Self]:
         """The same database over a connection of its own, which no crowd in the pool can hold up."""
         engine = engine_for(self.engine.url.render_as_string(hide_password=False), pool_size=1)
+        apart = type(self)(engine, keys=self.keys, jobs=self.jobs, carriers=self.carriers)
         try:
-            yield type(self)(engine, keys=self.keys, jobs=self.jobs, carriers=self.carriers)
+            yield apart
         finally:
-            await engine.dispose()
+            await apart.close()
 
     async def close(self) -> None:
         """Give back every connection."""
+        await self._kept.close()
         await self.engine.dispose()
 
 
@@ -278,13 +277,28 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-async def _commit(begun: AsyncTransaction) -> None:
+class Plain:
+    """An open transaction of SQLAlchemy's. now: the database's clock."""
+
+    raw = None  # asked for where it is wanted
+
+    def __init__(self, connection: AsyncConnection, begun: AsyncTransaction, now: datetime) -> None:
+        self.connection, self._begun, self.now = connection, begun, now
+
+    async def commit(self) -> None:
+        await self._begun.commit()
+
+    async def end(self) -> None:
+        """Roll back what was not committed, and give the connection back."""
+        await self.connection.close()
+
+
+async def _commit(begun: Plain | Begun) -> None:
     try:
         await begun.commit()
-    except (DBAPIError, OSError) as error:
-        if isinstance(error, DBAPIError) and not (
-            error.connection_invalidated or _sqlstate(error).startswith(CONNECTION_LOST)
-        ):
+    except (DBAPIError, asyncpg.PostgresError, *LOST) as error:
+        is_lost = isinstance(error, LOST) or getattr(error, "connection_invalidated", False)
+        if not is_lost and not _sqlstate(error).startswith(CONNECTION_LOST):
             raise
         raise Unavailable(
             "The connection to the database was lost at the last moment: this may have been kept or not. "
@@ -303,11 +317,10 @@ def _sqlstate(error: BaseException) -> str:
     return str(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
 
 
-async def _database_clock(connection: AsyncConnection, *, by_index: bool) -> datetime:
+async def _database_clock(connection: AsyncConnection) -> datetime:
     if connection.dialect.name == "sqlite":
         return datetime.fromisoformat((await connection.execute(SQLITE_NOW)).scalar_one())
-    asked = await connection.execute(POSTGRESQL_NOW_BY_INDEX if by_index else POSTGRESQL_NOW)
-    now: datetime = asked.scalar_one()
+    now: datetime = (await connection.execute(POSTGRESQL_NOW)).scalar_one()
     return now
 
 
