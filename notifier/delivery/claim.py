@@ -173,7 +173,7 @@ async def renew(tx: Tx, owner: str, lane: Lane, ids: Collection[int], *, factor:
     """Prolong the leases of these rows, where they are still ours and not started: the worker lives."""
     if ids:
         until = tx.now + lease_of(lane, factor)
-        await _RENEW.rows(tx, ids=list(ids), owner=owner, until=until)
+        await _RENEW.rows(tx, ids=list(ids), holder=owner, until=until)
 
 
 def in_turns(rows: Sequence[Claimed]) -> list[Claimed]:
@@ -327,7 +327,7 @@ def _claim(of: str) -> Executable:
 
 
 def _renew(of: str) -> Executable:
-    ours = select(Delivery.id).where(is_one_of(Delivery.id, "ids", of), *_leased_by(given("owner", String)))
+    ours = select(Delivery.id).where(is_one_of(Delivery.id, "ids", of), *_leased_by(given("holder", String)))
     return (
         update(Delivery)
         .where(Delivery.id.in_(ours.with_for_update(skip_locked=True)))  # one being marked needs none

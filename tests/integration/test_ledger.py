@@ -22,7 +22,7 @@ from notifier.broadcast import plan, report
 from notifier.broadcast.notices import notice
 from notifier.db import Database
 from notifier.delivery import receipts
-from notifier.delivery.claim import claim
+from notifier.delivery.claim import claim, renew
 from notifier.delivery.explain import timeline
 from notifier.delivery.mark import mark
 from notifier.delivery.send import tried
@@ -51,6 +51,18 @@ async def test_everyone_in_the_wards_gets_one_copy_on_each_medium(
     }
     assert sent == dict.fromkeys(expected, 1)
     assert await states(db, message) == {"accepted": 12}
+
+
+async def test_a_heartbeat_prolongs_what_is_leased_ahead(db: Database) -> None:
+    await publish(db, await world_of(db))
+    async with db.transaction() as tx:
+        rows = await claim(tx, Lane.WARD, 10, "me")
+        await tx.execute(update(Delivery).values(lease_until=tx.now))
+    async with db.transaction() as tx:
+        await renew(tx, "me", Lane.WARD, [row.id for row in rows])
+        found = await tx.execute(select(Delivery.id).where(Delivery.lease_until > tx.now))
+        prolonged = set(found.scalars())
+    assert prolonged == {row.id for row in rows} != set()
 
 
 async def test_planning_twice_adds_nobody(db: Database, worker: Worker) -> None:
