@@ -7,7 +7,7 @@ Names of buckets hold no address in clear: see `pacing`. Used by `pacing` and `s
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -187,9 +187,11 @@ class RedisCounters(Counters):
     async def _ask(self, act: str, asks: Sequence[Ask], rates: Mapping[str, float]) -> Any:
         place = {name: number for number, name in enumerate(_names(asks), start=1)}
         words = [repr(float(rates.get(name, 0.0))) for name in place]
-        for ask in asks:
+        said = {}
+        for ask in _distinct(asks):
             of = " ".join([str(place[name]) for name in ask.buckets])
-            words.append(f"{float(ask.cost)!r} {ask.bulk:d} {len(ask.buckets)} {of}")
+            said[id(ask)] = f"{float(ask.cost)!r} {ask.bulk:d} {len(ask.buckets)} {of}"
+        words += [said[id(ask)] for ask in asks]
         return await self._run(act, list(place), [" ".join(words)])
 
     async def _run(self, act: str, names: Sequence[str], words: Sequence[Any]) -> Any:
@@ -203,4 +205,9 @@ class RedisCounters(Counters):
 
 def _names(asks: Sequence[Ask]) -> list[str]:
     """Each bucket once, in the order in which they are first named."""
-    return list(dict.fromkeys(name for ask in asks for name in ask.buckets))
+    return list(dict.fromkeys(name for ask in _distinct(asks) for name in ask.buckets))
+
+
+def _distinct(asks: Sequence[Ask]) -> Iterable[Ask]:
+    """Each object once: a batch asks the same thing over and over."""
+    return {id(ask): ask for ask in asks}.values()

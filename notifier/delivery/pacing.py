@@ -7,12 +7,12 @@ NOTIFIER_RATES. Without the shared counters each worker keeps to its share of th
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
 from channels.base import Outcome, Throttled, Where
-from notifier.delivery.counters import Ask, Counters, CountersLost, LocalCounters, Turn
+from notifier.delivery.counters import NOW, Ask, Counters, CountersLost, LocalCounters, Turn
 
 log = structlog.get_logger()
 
@@ -24,8 +24,7 @@ LONGEST_QUEUE_SECONDS = 300.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Want:
+class Want(NamedTuple):
     """A row that is about to start. parts: of a text, 1 elsewhere. sender, domain: empty where it has none.
 
     bulk: its lane is `ward` or `bulletin`.
@@ -69,7 +68,7 @@ class Pacer:
             return []
         asks, rates = self._asks(wants)
         turns = await self._through(lambda counters: counters.take(asks, rates))
-        return self._queue(wants, turns)
+        return self._queue(wants, turns) if any(turn is not NOW for turn in turns) else [0.0] * len(wants)
 
     async def give_back(self, wants: Sequence[Want]) -> None:
         """They did not start after all."""
@@ -128,13 +127,14 @@ class Pacer:
         return found
 
     def _asks(self, wants: Sequence[Want]) -> tuple[list[Ask], dict[str, float]]:
+        """Those that want the same ask the same: many do."""
         rates: dict[str, float] = {}
-        asks = []
-        for want in wants:
+        made: dict[Want, Ask] = {}
+        for want in dict.fromkeys(wants):
             buckets = self._buckets(want)
             rates.update(buckets)
-            asks.append(Ask(cost=want.parts, buckets=[name for name, _ in buckets], bulk=want.bulk))
-        return asks, rates
+            made[want] = Ask(cost=want.parts, buckets=[name for name, _ in buckets], bulk=want.bulk)
+        return [made[want] for want in wants], rates
 
     def _queue(self, wants: Sequence[Want], turns: Sequence[Turn]) -> list[float]:
         """Bulk that waits queues up behind what was sent back before, so that rows come back one by one."""

@@ -55,7 +55,10 @@ class Governor(Seams):
         later: dict[int, float] = {}
         left, until = list(wants), time.monotonic() + _patience(rows)
         while left:
-            waits = dict(zip(left, await self.pacer.take([wants[id_] for id_ in left]), strict=True))
+            turns = await self.pacer.take([wants[id_] for id_ in left])
+            if not any(turns):
+                break
+            waits = dict(zip(left, turns, strict=True))
             now = time.monotonic()
             left = [id_ for id_, wait in waits.items() if wait and now + wait <= until]
             later |= {id_: wait for id_, wait in waits.items() if wait and id_ not in left}
@@ -64,7 +67,8 @@ class Governor(Seams):
                 left = []
             if left:
                 await asyncio.sleep(max(waits[id_] for id_ in left))
-        self._rest(rows, later)
+        if later:
+            self._rest(rows, later)
         return [Later(id_, wait, PACED) for id_, wait in later.items()]
 
     async def admit(self, tx: Tx, rows: Sequence[Held]) -> Collection[Waiting]:
