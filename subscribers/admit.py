@@ -19,6 +19,7 @@ from subscribers.homes import values_of
 from subscribers.imports import Candidate, RowError
 from subscribers.models import (
     Area,
+    ConsentEvent,
     ContactPoint,
     ContactPointState,
     DataKey,
@@ -27,6 +28,7 @@ from subscribers.models import (
     Postcode,
     Subscriber,
     SubscriberState,
+    Subscription,
     Suppression,
     SuppressionScope,
     Transaction,
@@ -35,6 +37,7 @@ from subscribers.models import (
 from subscribers.subscriptions import NAME, Wanted, start
 from subscribers.topics import topic_slugs
 
+FILLED = tuple(each.__tablename__ for each in (Subscriber, ContactPoint, Subscription, ConsentEvent))
 ASKED_TO_STOP = "Asked us not to write to this address. They are not added again; they can sign up themselves"
 
 

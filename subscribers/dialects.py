@@ -10,6 +10,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from subscribers.models import Transaction
 
+WORTH_ANALYZING = 1_000  # rows
+
 
 def insert_for(tx: Transaction, table: Any) -> Any:
     """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`, for tx's database.
@@ -19,14 +21,18 @@ def insert_for(tx: Transaction, table: Any) -> Any:
     return postgresql.insert(table) if tx.dialect == "postgresql" else sqlite.insert(table)
 
 
-async def analyze(tx: Transaction, table: str) -> None:
-    """Tell the planner what a table holds now, after many rows came: or it goes on as if it were empty.
+async def analyze(tx: Transaction, *tables: str, written: int) -> None:
+    """Tell the planner what tables hold now, if many rows were written: or it goes on as if they were empty.
 
-    Inside the transaction it sees what that has written. `table` is a name of ours.
+    Autovacuum would come for it within minutes, and an audience be counted by looking each person up until then.
+    Inside the transaction that wrote them it sees those rows. `tables` are names of ours.
     """
+    if written < WORTH_ANALYZING:
+        return
     if tx.dialect == "sqlite":
         await tx.execute(text("PRAGMA analysis_limit = 1000"))  # so many rows of each index, not all
-    await tx.execute(text(f"ANALYZE {table}"))
+    for table in tables:
+        await tx.execute(text(f"ANALYZE {table}"))
 
 
 async def read_widely(tx: Transaction) -> None:

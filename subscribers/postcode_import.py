@@ -1,7 +1,7 @@
 """Brings a postcode file into the rows: what each line changes, and what its absence means.
 
 `areas import` opens the transactions: `take` for each few thousand lines, then `mark_gone` for each
-postcode area of the file, then `end_wards`. Each may run again with the same lines and then changes
+postcode area of the file, then `end_wards`; at last the planner is told of what was `FILLED`. Each may run again with the same lines and then changes
 nothing, so an import that was interrupted is simply repeated.
 """
 
@@ -17,8 +17,9 @@ from subscribers.postcode_changes import Effect, Held, covering, effect_of, merg
 from subscribers.postcode_files import Layout, Row
 
 BATCH_ROWS = 5000
+FILLED = (Postcode.__tablename__, Area.__tablename__)
 
-
+WRITES = (Effect.NEW, Effect.MOVED, Effect.TERMINATED, Effect.RETURNED, Effect.CORRECTED)
 COLUMNS = [getattr(Postcode, name) for name in Held._fields]
 IS_LIVE = and_(Postcode.terminated.is_(None), Postcode.gone_in.is_(None))
 
@@ -48,6 +49,11 @@ class Import:
     @property
     def lines(self) -> int:
         return self.effects.total()
+
+    @property
+    def written(self) -> int:
+        """Rows of postcodes that are not as they were."""
+        return sum(self.effects[each] for each in WRITES) + self.gone
 
 
 async def take(tx: Transaction, lines: Iterable[Row | list[str]], into: Import) -> None:

@@ -21,7 +21,6 @@ from subscribers.dialects import analyze, insert_for, write_widely
 from subscribers.models import UTCDateTime
 
 PAGE = 5000  # deliveries
-WORTH_ANALYZING = 1000
 COLUMNS = (
     "message_id",
     "contact_point_id",
@@ -142,6 +141,5 @@ async def _finish(tx: Tx, row: Row[Any]) -> None:
             published_at=row.send_at or tx.now,
         )
     )
-    if counted >= WORTH_ANALYZING:
-        await analyze(tx, Delivery.__tablename__)
+    await analyze(tx, Delivery.__tablename__, written=counted)
     tx.on_commit("wake", lane=Lane(row.lane).name.lower())

@@ -21,6 +21,7 @@ from notifier.cli.edge import run
 from notifier.db import Database
 from subscribers import area_names, postcode_files, postcode_import
 from subscribers.area_names import NotANamesFile
+from subscribers.dialects import analyze
 from subscribers.postcode_changes import Effect
 from subscribers.postcode_files import NotAPostcodeFile, PostcodeFile
 from subscribers.postcode_import import BATCH_ROWS, Import
@@ -149,6 +150,8 @@ async def import_file(db: Database, opened: PostcodeFile, into: Import, *, quiet
             await postcode_import.mark_gone(tx, area, into)
     async with db.transaction() as tx:
         await postcode_import.end_wards(tx, into)
+    async with db.transaction() as tx:
+        await analyze(tx, *postcode_import.FILLED, written=into.written)
 
 
 @contextmanager

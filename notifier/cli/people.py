@@ -27,8 +27,9 @@ from notifier.staff import api_tokens, officers, passwords, teams
 from notifier.staff.api_tokens import Scope
 from notifier.staff.teams import Saved, TeamPlan
 from subscribers import csv_files, imports
-from subscribers.admit import admit, one_at_a_time
+from subscribers.admit import FILLED, admit, one_at_a_time
 from subscribers.csv_files import BadFile, CsvFile, CsvRow
+from subscribers.dialects import analyze
 from subscribers.imports import BadCell, DateOrder, Readers, RowError
 from subscribers.models import Area
 from subscribers.topics import ensure_topics
@@ -97,6 +98,8 @@ async def _import_subscribers(opened: CsvFile, skip_bad: bool, order: DateOrder 
                 await _admit_all(tx, opened, readers, report)
                 if report.errors and not skip_bad:
                     raise NothingWritten
+            async with service.db.transaction() as tx:
+                await analyze(tx, *FILLED, written=report.done["added"])
         except NothingWritten:
             report.is_written, report.done = False, {"added": 0, "known": report.done["known"]}
     return report

@@ -13,7 +13,7 @@ from notifier.broadcast.narrow import Draw, Narrow, Near
 from notifier.db import Database, Tx
 from notifier.errors import Invalid
 from notifier.models import Delivery, DeliveryState, Message, MessageState
-from subscribers import homes, retention, subscriptions
+from subscribers import dialects, homes, retention, subscriptions
 from subscribers.admit import admit
 from subscribers.consent import Choices
 from subscribers.imports import Candidate
@@ -354,7 +354,7 @@ async def test_a_large_plan_tells_the_planner_what_the_table_holds(
     event.listen(*listen, lambda _c, _u, statement, *_: said.append(statement))
     await publish(db, world, media=("email",))
     assert not [each for each in said if each.startswith("ANALYZE")]
-    monkeypatch.setattr(plan, "WORTH_ANALYZING", 4)
+    monkeypatch.setattr(dialects, "WORTH_ANALYZING", 4)
     await publish(db, world, media=("email",))
     assert [each for each in said if each.startswith("ANALYZE")] == ["ANALYZE deliveries"]
     known = {
