@@ -6,7 +6,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
@@ -32,7 +32,6 @@ from notifier.models import Delivery, DeliveryEvent, DeliveryState, Message, Mes
 from subscribers.models import ContactPoint, Frequency, Subscriber
 
 LATER, DIGEST = "later", "digest"  # kinds of events
-HELD_BACK = timedelta(seconds=30)
 NEWEST = 100  # of a contact point's deliveries, those that are looked at
 WENT = (
     DeliveryState.STARTED,
@@ -48,7 +47,7 @@ WENT = (
 class Permit:
     """The state the row takes, and why. due_at, expires_at: its new ones; digest: the one it joins.
 
-    at_once: it is due again without a wait.
+    Without a new time it is due as before, at once: a claim takes nothing of what is held or not sending.
     """
 
     state: DeliveryState
@@ -57,7 +56,6 @@ class Permit:
     due_at: datetime | None = None
     expires_at: datetime | None = None
     digest: Frequency | None = None
-    at_once: bool = False
 
     @property
     def starts(self) -> bool:
@@ -65,7 +63,7 @@ class Permit:
 
 
 START = Permit(state=DeliveryState.STARTED)
-_ANEW = Permit(state=DeliveryState.PENDING, reason="made anew", at_once=True)
+_ANEW = Permit(state=DeliveryState.PENDING, reason="made anew")
 _EMPTY = Permit(
     state=DeliveryState.CANCELLED,
     reason="every message in it was stopped",
@@ -190,7 +188,7 @@ async def turn_away(tx: Tx, permits: Mapping[int, Permit]) -> None:
     for id_, permit in permits.items():
         groups.setdefault(permit, []).append(id_)
     for permit, ids in groups.items():
-        await tx.execute(update(Delivery).where(Delivery.id.in_(ids)).values(**_values(permit, tx.now)))
+        await tx.execute(update(Delivery).where(Delivery.id.in_(ids)).values(**_values(permit)))
         if permit.event:
             new = await _not_told(tx, ids, permit.reason) if permit.event == LATER else ids
             became = permit.state if permit.state.is_terminal else ""
@@ -200,12 +198,12 @@ async def turn_away(tx: Tx, permits: Mapping[int, Permit]) -> None:
     )
 
 
-def _values(permit: Permit, now: datetime) -> dict[str, object]:
+def _values(permit: Permit) -> dict[str, object]:
     values: dict[str, object] = {"state": permit.state, "lease_until": None, "owner": None}
     if permit.event:
         values["reason"] = permit.reason[:200]
-    if permit.state is DeliveryState.PENDING:
-        values["due_at"] = permit.due_at or (now if permit.at_once else now + HELD_BACK)
+    if permit.due_at:
+        values["due_at"] = permit.due_at
     if permit.digest:
         values |= {"digest": permit.digest.value, "expires_at": permit.expires_at}
     return values
