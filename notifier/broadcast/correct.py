@@ -31,7 +31,7 @@ from sqlalchemy.orm import aliased
 
 from notifier.broadcast.draft import Draft
 from notifier.broadcast.kinds import life_of
-from notifier.broadcast.narrow import criteria_of
+from notifier.broadcast.narrow import ENDED, GOT, criteria_of
 from notifier.broadcast.stuck import GIVEN_UP_UNKNOWN
 from notifier.db import Tx
 from notifier.errors import Conflict, NotFound
@@ -41,17 +41,6 @@ from subscribers.dialects import insert_for
 from subscribers.models import ContactPoint, ContactPointState, UTCDateTime
 from templates import render
 from templates.languages import ENGLISH
-
-# Every state in which the words are there, or may be. What came back, failed or never began did not arrive.
-GOT = (
-    DeliveryState.STARTED,
-    DeliveryState.IN_DOUBT,
-    DeliveryState.ACCEPTED,
-    DeliveryState.DELIVERED,
-    DeliveryState.COMPLAINED,
-    DeliveryState.UNKNOWN,
-)
-ENDED = (MessageState.DONE, MessageState.CANCELLED)
 
 
 async def people_of(tx: Tx, row: Row[Any]) -> Select[*tuple[Any, ...]]:

@@ -28,7 +28,7 @@ MOST_POSTCODES = 1_000
 SEEDS = 2**31
 KEPT = ("languages", "postcodes", "near", "sample", "without")
 ENDED = (MessageState.DONE, MessageState.CANCELLED)
-# As `correct` has it: every state in which the words are there, or may be.
+# Every state in which the words are there, or may be. What came back, failed or never began did not arrive.
 GOT = (
     DeliveryState.STARTED,
     DeliveryState.IN_DOUBT,
@@ -113,6 +113,23 @@ async def store(tx: Tx, narrow: Narrow, *, areas: Sequence[str]) -> dict[str, An
     if any(without.values()):
         kept["without"] = {name: values for name, values in without.items() if values}
     return kept
+
+
+def read(stored: Mapping[str, Any]) -> Narrow | None:
+    """What `store` kept, as it was asked; None where nothing was. Pure."""
+    if not part_of(stored):
+        return None
+    near, sample, without = stored.get("near"), stored.get("sample"), stored.get("without", {})
+    asked = ("metres", "postcode") if near and "postcode" in near else ("metres", "easting", "northing")
+    return Narrow(
+        languages=tuple(stored.get("languages", ())),
+        postcodes=tuple(stored.get("postcodes", ())),
+        near=Near(**{name: near[name] for name in asked}) if near else None,
+        sample=Draw(size=sample["size"], seed=sample["seed"]) if sample else None,
+        without_areas=tuple(without.get("areas", ())),
+        without_topics=tuple(without.get("topics", ())),
+        without_messages=tuple(UUID(each) for each in without.get("messages", ())),
+    )
 
 
 def part_of(stored: Mapping[str, Any]) -> dict[str, Any]:

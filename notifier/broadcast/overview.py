@@ -13,7 +13,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, case, func, select, true
 
-from notifier.broadcast import report
+from notifier.broadcast import narrow, report
+from notifier.broadcast.narrow import Narrow
 from notifier.broadcast.report import REACHED, UNDER_WAY
 from notifier.db import Tx
 from notifier.errors import NotFound
@@ -68,7 +69,8 @@ class Summary:
 class Written:
     """A message as it stands. texts: language → (title, body). areas: as chosen, without what is inside them.
 
-    paused_reason: why it paused itself, in words; empty where an officer did it.
+    narrow: whom of those who follow them, where not all. paused_reason: why it paused itself, in words; empty where an
+    officer did it.
     """
 
     id: UUID
@@ -82,6 +84,7 @@ class Written:
     areas: tuple[str, ...]
     topics: tuple[str, ...]
     media: tuple[str, ...]
+    narrow: Narrow | None
     send_at: datetime | None
     reply_by: datetime | None
     expires_at: datetime | None
@@ -107,6 +110,7 @@ class Written:
             sorted((language, *text) for language, text in self.texts.items()),
             [sorted(part) for part in (self.areas, self.topics, self.media)],
             [str(self.send_at), str(self.reply_by), str(self.expires_at), self.override_reason],
+            str(self.narrow),
         ]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
 
@@ -162,6 +166,7 @@ async def get(tx: Tx, message: UUID, teams: Teams, *, hold: bool = False) -> Wri
         areas=tuple(row.criteria["areas"]),
         topics=tuple(row.criteria["topics"]),
         media=tuple(row.criteria["media"]),
+        narrow=narrow.read(row.criteria),
         send_at=row.send_at,
         reply_by=row.reply_by,
         expires_at=row.expires_at,

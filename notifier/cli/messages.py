@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 
 from notifier.broadcast import approve, correct, doubles, draft, overview, recall, report
-from notifier.broadcast.narrow import Draw, Narrow, Near
+from notifier.broadcast.narrow import ENDED, Draw, Narrow, Near
 from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.db import Tx
 from notifier.errors import NotFound
@@ -143,7 +143,7 @@ async def _correct(original: UUID, written: Mapping[str, Any], *, wait: bool, as
         async with service.db.transaction(point="C0") as tx:
             begun, team = await correct.begin(tx, original, teams=None)
             found = await overview.get(tx, original, None)
-            if written["stop_first"] and found.state not in correct.ENDED:
+            if written["stop_first"] and found.state not in ENDED:
                 await recall.cancel(tx, original, team=team)
                 await audit.record(tx, ACTOR, "cancelled", object_kind="messages", object_id=original)
             new = replace(begun, texts={"en": (written["title"], written["body_file"].read())})

@@ -23,7 +23,7 @@ from notifier.staff import audit
 from notifier.staff.api_tokens import Scope
 from notifier.staff.roles import Act
 from notifier.web.api import cursor
-from notifier.web.api.narrowing import FIELDS, NarrowBody, narrow_of
+from notifier.web.api.narrowing import FIELDS, NarrowAnswer, NarrowBody, answer_of, narrow_of
 from notifier.web.api.operation import Answer, Call, Nothing, Operation
 from notifier.web.api.strict import Body
 from templates.languages import ENGLISH, NAMES
@@ -105,7 +105,8 @@ class TextAnswer(Answer):
 
 
 class MessageAnswer(Answer):
-    """A message and how it goes. audience: deliveries, None until planned; counts then sum to it.
+    """A message and how it goes. narrow: None where all of those places are meant.
+    audience: deliveries, None until planned; counts then sum to it.
     state `draft` with waits_for_second: one officer has approved it, another must. paused_reason: why a message
     that was going wrong paused itself. corrects, doubles: ids of other messages, see `correct` and `approve`."""
 
@@ -117,6 +118,7 @@ class MessageAnswer(Answer):
     areas: list[str]
     topics: list[str]
     media: list[str]
+    narrow: NarrowAnswer | None
     send_at: datetime | None
     expires_at: datetime | None
     reply_by: datetime | None
@@ -258,6 +260,7 @@ async def _answer(tx: Tx, call: Call[Any, Any], message: UUID) -> MessageAnswer:
         areas=list(written.areas),
         topics=list(written.topics),
         media=list(written.media),
+        narrow=answer_of(written.narrow),
         send_at=written.send_at,
         expires_at=written.expires_at,
         reply_by=written.reply_by,

@@ -1,4 +1,7 @@
-"""What a message's body may say to narrow its audience, and how the rest of the service takes it."""
+"""What a message's body may say to narrow its audience, how the service takes it, and how it is shown.
+
+What is shown may be sent back as it is.
+"""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from notifier.broadcast.narrow import MOST_POSTCODES, SEEDS, Draw, Narrow, Near
+from notifier.web.api.operation import Answer
 from notifier.web.api.strict import Body
 
 FIELDS = {
@@ -55,6 +59,36 @@ class NarrowBody(Body):
     exclude: ExcludeBody | None = None
 
 
+class NearAnswer(Answer):
+    """postcode: the one it was measured from, or empty where easting and northing were given."""
+
+    metres: int
+    postcode: str
+    easting: int | None
+    northing: int | None
+
+
+class SampleAnswer(Answer):
+    size: int
+    seed: int
+
+
+class ExcludeAnswer(Answer):
+    areas: list[str]
+    topics: list[str]
+    messages: list[UUID]
+
+
+class NarrowAnswer(Answer):
+    """Of those who follow the areas and topics, whom: as it was asked, the seed of a sample added."""
+
+    languages: list[str]
+    postcodes: list[str]
+    near: NearAnswer | None
+    sample: SampleAnswer | None
+    exclude: ExcludeAnswer
+
+
 def narrow_of(body: NarrowBody | None) -> Narrow | None:
     """As a draft keeps it."""
     if body is None:
@@ -68,4 +102,29 @@ def narrow_of(body: NarrowBody | None) -> Narrow | None:
         without_areas=tuple(left_out.areas),
         without_topics=tuple(left_out.topics),
         without_messages=tuple(left_out.messages),
+    )
+
+
+def answer_of(narrow: Narrow | None) -> NarrowAnswer | None:
+    """As the API shows it."""
+    if narrow is None:
+        return None
+    near, sample = narrow.near, narrow.sample
+    return NarrowAnswer(
+        languages=list(narrow.languages),
+        postcodes=list(narrow.postcodes),
+        near=NearAnswer(
+            metres=near.metres,
+            postcode=near.postcode,
+            easting=near.easting,
+            northing=near.northing,
+        )
+        if near
+        else None,
+        sample=SampleAnswer(size=sample.size, seed=sample.seed or 0) if sample else None,
+        exclude=ExcludeAnswer(
+            areas=list(narrow.without_areas),
+            topics=list(narrow.without_topics),
+            messages=list(narrow.without_messages),
+        ),
     )

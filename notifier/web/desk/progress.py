@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from notifier.broadcast import correct, overview, recall, report, stuck
+from notifier.broadcast import overview, recall, report, stuck
+from notifier.broadcast.narrow import ENDED, GOT
 from notifier.broadcast.overview import Written
 from notifier.broadcast.report import UNDER_WAY, WAITING_FOR_DIGEST, Progress
 from notifier.db import Tx
@@ -75,7 +76,7 @@ async def page(request: web.Request, reader: Reader) -> web.Response:
         can_resume=may_stop and found.state is MessageState.PAUSED,
         can_cancel=may_stop and found.state in recall.CAN_CANCEL,
         can_correct=reader.may(Act.DRAFT, written.team_id) and _has_arrived(found),
-        is_correctable=found.state in correct.ENDED,
+        is_correctable=found.state in ENDED,
         page_limit=stuck.PAGE,
         form_key=secrets.token_urlsafe(16),
         at=written.frozen_at,
@@ -202,7 +203,7 @@ async def _trouble(tx: Tx, found: Progress) -> Trouble:
 
 def _has_arrived(found: Progress) -> bool:
     """May anybody have it, so that there is somebody to correct it to?"""
-    return bool(found.possible_repeats) or any(found.counts.get(state) for state in correct.GOT)
+    return bool(found.possible_repeats) or any(found.counts.get(state) for state in GOT)
 
 
 def _is_moving(found: Progress) -> bool:
