@@ -308,7 +308,7 @@ async def _commit(begun: Plain | Begun) -> None:
 
 def is_away(error: BaseException) -> bool:
     """Is it the database or the way to it that is gone, and not the statement that is wrong?"""
-    lost = (OperationalError, InterfaceError, PoolTimeout, OSError, Unavailable, asyncpg.InterfaceError)
+    lost = (OperationalError, InterfaceError, PoolTimeout, Unavailable, *LOST)
     return isinstance(error, lost) or _sqlstate(error).startswith(AWAY)
 
 

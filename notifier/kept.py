@@ -17,7 +17,8 @@ _BY_INDEX = (
     "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
     "SET enable_hashjoin = off; SET enable_mergejoin = off"
 )
-LOST = (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError)
+# InternalClientError: the server died in the midst of an answer.
+LOST = (asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresConnectionError, OSError)
 
 
 class Begun:
@@ -41,24 +42,17 @@ class Begun:
         self._is_over = True
 
     async def end(self) -> None:
-        """Roll back what was not committed, and keep the connection for the next if it is sound."""
-        try:
-            if self.connection.invalidated or self.raw.is_closed():
-                await self.drop()
-                return
-            if self.connection.in_transaction():
-                await (
-                    self.connection.rollback()
-                )  # SQLAlchemy's own notion of one: says nothing to the database
-            if not self._is_over:
-                await self.raw.execute("ROLLBACK")
-        except BaseException:
+        """Keep the connection for the next, if all went well; else part with it, which rolls back."""
+        if not self._is_over or self.connection.invalidated:
             await self.drop()
-            raise
+            return
+        if self.connection.in_transaction():  # in SQLAlchemy's own eyes: nothing is said to the database
+            await self.connection.rollback()
         self._kept.keep(self)
 
     async def drop(self) -> None:
-        """Part with the connection."""
+        """Part with the connection at once: one in an unknown state may never answer again."""
+        self.raw.terminate()
         await self.connection.invalidate()
         await self.connection.close()
 

@@ -13,6 +13,7 @@ from sqlalchemy import ARRAY, BigInteger, BindParameter, ColumnElement, Executab
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from notifier.db import Tx
+from notifier.kept import LOST
 
 POSTGRESQL = "postgresql"
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
@@ -50,7 +51,7 @@ class Shape:
             found: Sequence[Any] = await raw.fetch(
                 self._text, *[given[name] for name in self._names], record_class=Named
             )
-        except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
+        except LOST:
             await tx.connection.invalidate()  # SQLAlchemy has not seen that it broke
             raise
         return found
