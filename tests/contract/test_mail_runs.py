@@ -31,7 +31,7 @@ class Asked:
         return _Errand(outgoing(self._channel, self.left.popleft()), self) if self.left else None
 
     @property
-    def kinds(self) -> list[type[Outcome]]:
+    def kinds(self) -> list[type]:
         """In the order of the people: all that were taken have ended, each once."""
         found = dict(self.outcomes)
         assert len(found) == len(self.outcomes)
