@@ -191,9 +191,9 @@ class Database:
         raise AssertionError
 
     @asynccontextmanager
-    async def apart(self) -> AsyncIterator[Self]:
-        """The same database over a connection of its own, which no crowd in the pool can hold up."""
-        engine = engine_for(self.engine.url.render_as_string(hide_password=False), pool_size=1)
+    async def apart(self, *, pool_size: int = 1) -> AsyncIterator[Self]:
+        """The same database over connections of its own, which no crowd in the pool can hold up."""
+        engine = engine_for(self.engine.url.render_as_string(hide_password=False), pool_size=pool_size)
         apart = type(self)(engine, keys=self.keys, jobs=self.jobs, carriers=self.carriers)
         try:
             yield apart

@@ -7,11 +7,12 @@ from aiohttp import web
 from notifier.config import Settings
 from notifier.db import Database
 from notifier.runtime import Service
-from notifier.web.shedding import is_crowded
+from notifier.web.shedding import is_busy
 
 SERVICE = web.AppKey("service", Service)
 RESERVE = web.AppKey("reserve", Database)
 AHEAD = ("/desk", "/api/v1/messages")  # what sends an alert
+RESERVED = 5  # connections kept; ten more may be opened
 
 
 def service(request: web.Request) -> Service:
@@ -27,14 +28,14 @@ def settings(request: web.Request) -> Settings:
 def database(request: web.Request) -> Database:
     """Its database: `async with database(request).transaction(read_only=True) as tx`.
 
-    While callers wait too long for a connection, officers and the API's alerts go past them by the reserve.
+    Once callers wait for a connection, officers and what may be an alert go past them by the reserve.
     """
     own = request.app[SERVICE].db
-    return request.app[RESERVE] if request.path.startswith(AHEAD) and is_crowded(own.waits) else own
+    return request.app[RESERVE] if request.path.startswith(AHEAD) and is_busy(own.waits) else own
 
 
 async def reserve(app: web.Application) -> AsyncIterator[None]:
     """Connections of their own, opened when they are needed, for as long as the application runs."""
-    async with app[SERVICE].db.apart() as apart:
+    async with app[SERVICE].db.apart(pool_size=RESERVED) as apart:
         app[RESERVE] = apart
         yield

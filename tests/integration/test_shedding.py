@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from notifier.jobs import InProcessJobs
 from notifier.models import Role
 from notifier.waits import Waits
 from notifier.web.api.operation import PREFIX
-from notifier.web.shedding import PATIENCE_SECONDS, RETRY_AFTER_SECONDS, is_crowded
+from notifier.web.shedding import PATIENCE_SECONDS, RETRY_AFTER_SECONDS, is_busy, is_crowded
 from subscribers.signing import Keys
 from tests.integration.api_calls import DRAFT, call, drafted, token
 from tests.integration.desk import Client, open_desk
@@ -58,9 +58,9 @@ def signed(body: bytes) -> dict[str, str]:
     return {"X-Notifier-Signature": f"t={stamp},v1={mac}"}
 
 
-async def until_crowded(db: Database) -> None:
+async def until(sign: Callable[[Waits], bool], db: Database) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS + 2):
-        while not is_crowded(db.waits):  # noqa: ASYNC110 - time passes, nothing else
+        while not sign(db.waits):  # noqa: ASYNC110 - time passes, nothing else
             await asyncio.sleep(0.05)
 
 
@@ -83,7 +83,7 @@ async def test_a_crowd_puts_bulk_off_and_keeps_nothing_else_from_passing(small: 
                     asyncio.create_task(client.post("/hooks/email/raw", data=MAIL, headers=signed(MAIL))),
                 ]
                 signing_up = asyncio.create_task(call(client, "POST", "/subscribers", headers, subscriber))
-                await until_crowded(small)
+                await until(is_crowded, small)
 
                 async with client.get(f"{PREFIX}/messages", headers=headers) as refused:
                     said = json.loads(await refused.text())
@@ -119,9 +119,28 @@ async def test_the_same_call_is_taken_once_waits_are_short_again(small: Database
         bulk = await drafted(client, headers)
         async with busy(small):
             waiting = asyncio.create_task(client.get(f"/areas/{ward(0)}"))
-            await until_crowded(small)
+            await until(is_crowded, small)
             assert await approve(client, bulk, headers) == 429
         assert (await waiting).status == 200
         assert await approve(client, bulk, headers) == 429  # that long a wait was only just now
         await asyncio.sleep(WINDOW_SECONDS)
         assert await approve(client, bulk, headers) == 200
+
+
+async def test_an_alert_goes_past_those_who_wait_before_anything_is_refused(small: Database) -> None:
+    async with open_desk(small) as desk, desk.browser() as client:
+        headers = await token(desk)
+        bulk, alert = (
+            await drafted(client, headers),
+            await drafted(client, headers, **ALERT, title="Keep your doors shut"),
+        )
+        async with busy(small):
+            listing = asyncio.create_task(call(client, "GET", "/messages", headers))
+            await until(is_busy, small)
+            approving = asyncio.create_task(approve(client, bulk, headers))
+            assert await approve(client, alert, headers) == 200
+            assert not listing.done()
+            assert not approving.done()
+            assert not is_crowded(small.waits)
+        assert (await listing)[0] == 200
+        assert await approving == 200

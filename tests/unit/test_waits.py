@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from notifier.waits import Waits
-from notifier.web.shedding import PATIENCE_SECONDS, is_crowded
+from notifier.web.shedding import PATIENCE_SECONDS, is_busy, is_crowded
 
 
 class Clock:
@@ -74,10 +74,12 @@ def test_bulk_is_shed_after_two_seconds_and_no_longer_once_waits_are_short(
 ) -> None:
     wait(waits, clock, PATIENCE_SECONDS)
     assert not is_crowded(waits)
+    assert is_busy(waits)
     wait(waits, clock, PATIENCE_SECONDS + 0.001)
     assert is_crowded(waits)
     for _ in range(60):
         wait(waits, clock, 0.1)
+    assert not is_busy(waits)
     assert not is_crowded(waits)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from notifier.db import Tx
+from notifier.db import Database, Tx
 from notifier.errors import Invalid, NotAllowed, NotFound
 from notifier.runtime import Service
 from notifier.staff import api_tokens, audit, officers, roles
@@ -24,7 +24,7 @@ from notifier.web.api import idempotency
 from notifier.web.api.strict import Body, NotAsked, checked, checked_query
 from notifier.web.forms import query
 from notifier.web.service import database, service
-from notifier.web.shedding import is_crowded, too_much
+from notifier.web.shedding import is_busy, is_crowded, too_much
 from subscribers.signing import hash_secret
 
 PREFIX = "/api/v1"
@@ -48,7 +48,7 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[QueryModel, BodyModel]):
-    """A call whose shape and token are in order. crowded: it came while the database could not keep up."""
+    """A call whose shape and token are in order."""
 
     service: Service
     path: Mapping[str, str]
@@ -56,7 +56,6 @@ class Call(Generic[QueryModel, BodyModel]):
     body: BodyModel
     caller: ApiCaller | None = None
     owner: str = ""
-    crowded: bool = False
 
     @property
     def team(self) -> UUID:
@@ -99,8 +98,8 @@ class Operation:
     """One line of the route table. scope: None where no token is needed. path: below /api/v1.
 
     point: the ledger's commit point its transaction is, if it is one. before: asked with the call while no
-    transaction is open; it may raise. bulk: is it shed while the database cannot keep up? Asked, where that is not
-    the same for every call, in the transaction, before the handler.
+    transaction is open; it may raise. bulk: is it shed while the database cannot keep up? Where that is not the same
+    for every call it is asked, once somebody waits.
     """
 
     method: str
@@ -155,10 +154,8 @@ def refusal(error: NotAsked) -> web.Response:
 
 
 async def _serve(request: web.Request, operation: Operation) -> web.Response:
-    crowded = is_crowded(service(request).db.waits)
-    if crowded and operation.bulk is True:
-        raise too_much()
-    caller, owner = await _caller(request, operation.scope)
+    db = _behind(request) if operation.bulk is True else database(request)
+    caller, owner = await _caller(request, db, operation.scope)
     asked = checked_query(operation.query, query(request))
     body = await _body(request, operation)
     call = Call(
@@ -168,13 +165,16 @@ async def _serve(request: web.Request, operation: Operation) -> web.Response:
         body=checked(operation.body, body) if operation.writes else Nothing(),
         caller=caller,
         owner=owner,
-        crowded=crowded,
     )
     key = _key(request) if operation.writes else None
     if operation.before is not None:
         await operation.before(call)
+    if callable(operation.bulk) and is_busy(service(request).db.waits):
+        async with db.transaction(read_only=True) as tx:
+            is_bulk = await operation.bulk(tx, call)
+        db = _behind(request) if is_bulk else db
     try:
-        async with database(request).transaction(read_only=not operation.writes, point=operation.point) as tx:
+        async with db.transaction(read_only=not operation.writes, point=operation.point) as tx:
             if key is None:
                 found = await _answer(tx, operation, call)
             else:
@@ -185,9 +185,15 @@ async def _serve(request: web.Request, operation: Operation) -> web.Response:
     return _response(found)
 
 
-async def _answer(tx: Tx, operation: Operation, call: Call[Any, Any]) -> idempotency.Kept:
-    if call.crowded and callable(operation.bulk) and await operation.bulk(tx, call):
+def _behind(request: web.Request) -> Database:
+    """Where bulk goes: behind whoever waits. Raises 429 where they wait too long."""
+    own = service(request).db
+    if is_crowded(own.waits):
         raise too_much()
+    return own
+
+
+async def _answer(tx: Tx, operation: Operation, call: Call[Any, Any]) -> idempotency.Kept:
     found = await operation.handler(tx, call)
     return idempotency.Kept(status=operation.status, response=found.model_dump_json())
 
@@ -209,14 +215,14 @@ def _response(found: idempotency.Kept, *, replayed: bool = False) -> web.Respons
     return web.Response(status=found.status, text=found.response, content_type=JSON, headers=headers)
 
 
-async def _caller(request: web.Request, scope: Scope | None) -> tuple[ApiCaller | None, str]:
+async def _caller(request: web.Request, db: Database, scope: Scope | None) -> tuple[ApiCaller | None, str]:
     """Whose token it is, and the name under which its keys are kept. 401 without detail, 403 beyond its scope."""
     if scope is None:
         return None, ""
     token = _token(request.headers.getall("Authorization", []))
     caller = None
     if token:
-        async with database(request).transaction(read_only=True) as tx:
+        async with db.transaction(read_only=True) as tx:
             caller = await api_tokens.read(tx, token)
     if caller is None:
         raise web.HTTPUnauthorized(
