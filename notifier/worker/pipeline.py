@@ -54,7 +54,8 @@ class Pipeline:
         }
         places = self.slots * max(self._rows.values(), default=1)
         self._batch = min(max(2 * places, LEAST_CLAIMED), MOST_CLAIMED)
-        self._free, self._turn, self._flying, self._unsettled = self.slots * SLOT, 0, 0, 0
+        self._free, self._turn = self.slots * SLOT, 0
+        self._marking, self._flying, self._unsettled = False, 0, 0
         self._sizes = {name: -(-SLOT // rows) for name, rows in self._rows.items()}
         self._ahead: deque[Held] = deque()
         self._lately: set[UUID] = set()  # messages of which the latest claim took rows
@@ -180,6 +181,7 @@ class Pipeline:
     async def _start(self, rows: Sequence[Held]) -> None:
         """Write their attempts and hand them to the slots. Whatever does not start frees its place at once."""
         self._unsettled += len(rows)
+        self._marking = True
         marked: list[Claimed] = []
         try:
             later = await self._seams.pace(rows)
@@ -188,6 +190,7 @@ class Pipeline:
                 lambda tx: self._mark(tx, rows, later), point="C4", by_index=True
             )
         finally:
+            self._marking = False
             started, left = _parted(rows, marked)
             self._give_room(left)
         self._flying += len(started)
@@ -227,7 +230,8 @@ class Pipeline:
         """A slot is done with a row."""
         self._flying -= 1
         is_wanted = bool(self._ahead) and self._sending.waiting <= self.slots
-        self._settler.take((row, outcome), is_last=not self._flying, is_wanted=is_wanted)
+        is_last = not (self._flying or self._marking)  # or what is being marked soon brings more
+        self._settler.take((row, outcome), is_last=is_last, is_wanted=is_wanted)
 
 
 def _parted(rows: Sequence[Held], marked: Sequence[Claimed]) -> tuple[Sequence[Held], Sequence[Claimed]]:
