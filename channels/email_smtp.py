@@ -161,17 +161,18 @@ class EmailSmtp(OneMedium):
         """So many as a slot may hold at once, over one connection; then others have their turn at it."""
         mails = _Mails(self._mail_of, following, most=self.capabilities.slot_rows)
         async with self._pool.place(urgent=urgent):
-            connection = self._pool.kept()
+            is_first = True
             while (first := mails.next()) is not None:
                 until = asyncio.get_running_loop().time() + self._command_seconds
                 try:
-                    connection = connection or await self._pool.open(until=until)
+                    kept = self._pool.kept() if is_first else None
+                    connection = kept or await self._pool.open(until=until)
                 except (aiosmtplib.SMTPException, OSError, ValueError) as error:
                     mails.fail(first, connection_failed(error))
                     return
+                is_first = False
                 mails.back(first)
                 await self._carry(connection, mails, until)
-                connection = None
 
     async def _carry(self, connection: Connection, mails: "_Mails", until: float) -> None:
         """One run; what found its kept connection closed before the text goes again, over a new one."""

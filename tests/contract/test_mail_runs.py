@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from channels.base import Accepted, Errand, Outcome, Outgoing, SendsInRuns
+from channels.base import Accepted, Errand, Outcome, Outgoing, Refused, SendsInRuns
 from channels.email_smtp import EmailSmtp
 from tests.contract.test_email_smtp import opened, outgoing
 from tests.fakes.smtp import FakeSmtp, Trouble
@@ -101,6 +101,17 @@ async def test_a_connection_that_has_carried_enough_is_changed_within_a_run(mail
     assert (await run(mail, recycle_after=3)).kinds == ALL_ACCEPTED
     assert taken(mail) == Counter(PEOPLE[:MOST])
     assert mail.connections == 2
+
+
+@pytest.mark.parametrize("people", [[], ["nobody at all"]])
+async def test_a_run_without_mail_costs_no_connection(mail: FakeSmtp, people: list[str]) -> None:
+    async with opened(mail) as channel:
+        for _ in range(3):
+            asked = Asked(channel, people)
+            await channel.run(asked.following)
+            assert [type(outcome) for _, outcome in asked.outcomes] == [Refused] * len(people)
+            assert isinstance(await channel.send(outgoing(channel, PEOPLE[0])), Accepted)
+    assert mail.connections == 1
 
 
 async def test_without_a_server_one_fails_and_the_others_are_not_taken(mail: FakeSmtp) -> None:
