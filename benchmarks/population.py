@@ -130,13 +130,16 @@ def ward(number: int) -> str:
     return f"E05{90_000 + number:06d}"
 
 
-async def make(url: str, keys: Keys, people: int, *, seed: int = 1) -> Population:
-    """Fill a migrated, empty database. keys: the opened ring, with the key of address hashes."""
+async def make(url: str, keys: Keys, people: int, *, seed: int = 1, eager: bool = False) -> Population:
+    """Fill a migrated, empty database. keys: the opened ring, with the key of address hashes.
+
+    eager: everybody wants everything at once; else some want digests, or only what matters.
+    """
     began = time.monotonic()
     homes = list(_homes(keys, random.Random(seed)))
     tables = [*_places(homes), ("teams", [(TEAM, "whole-force", f"{FORCE_NAME} team", "snt")])]
     tables.append(("team_areas", [(TEAM, FORCE, BEGAN)]))
-    batches = _people(keys, homes, people, random.Random(seed + 1))
+    batches = _people(keys, homes, people, random.Random(seed + 1), eager=eager)
     if url.startswith("sqlite"):
         await asyncio.to_thread(_fill_sqlite, url.partition("///")[2], tables, batches)
     else:
@@ -202,13 +205,13 @@ def _units() -> Iterator[str]:
 
 
 def _people(
-    keys: Keys, homes: Sequence[Home], number: int, chance: random.Random
+    keys: Keys, homes: Sequence[Home], number: int, chance: random.Random, *, eager: bool
 ) -> Iterator[dict[str, Rows]]:
     """Their rows by table, some thousand people at a time, the first to join first."""
     for start in range(0, number, BATCH_ROWS):
         batch: dict[str, Rows] = {table: [] for table in PEOPLE_TABLES}
         for each in range(start, min(start + BATCH_ROWS, number)):
-            _person(keys, homes, each, number, chance, batch)
+            _person(keys, homes, each, number, chance, batch, eager=eager)
         yield batch
 
 
@@ -219,6 +222,8 @@ def _person(
     of: int,
     chance: random.Random,
     batch: dict[str, Rows],
+    *,
+    eager: bool,
 ) -> None:
     joined = BEGAN + timedelta(days=1_000) * (number / of)
     id_ = _id_at(joined, chance)
@@ -251,6 +256,8 @@ def _person(
             )
         )
     frequency, priority = _pick(chance, FREQUENCIES).value, _pick(chance, PRIORITIES).value
+    if eager:
+        frequency, priority = Frequency.AT_ONCE.value, LeastPriority.EVERYTHING.value
     ended = joined + timedelta(days=5) if _in(chance, ENDED_PERCENT) else None
     for code in _followed(home.ward, chance):
         for slug in _topics(chance):

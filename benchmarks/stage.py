@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select
 
 from benchmarks import population
 from benchmarks.machine import Cost, Sink, cpu_seconds, memory_mib, python
@@ -23,7 +23,6 @@ from notifier.broadcast import approve, draft, plan
 from notifier.db import Database
 from notifier.delivery import nightly
 from notifier.models import Delivery, DeliveryState, Hold, HoldScope, Message, Run
-from subscribers.models import Frequency, LeastPriority, Subscription
 from tests.processes import outside_the_loop
 from tests.providers import DOMAIN, SECRET, database
 from tests.servers import Postgres, RedisServer, private_postgres, private_redis
@@ -96,10 +95,8 @@ def _migrated(url: str, redis: RedisServer | None, folder: Path, postgres: Postg
 
 async def people(stage: Stage, db: Database, number: int) -> Population:
     """So many people of a whole force, each of whom wants everything at once."""
-    made = await population.make(stage.url, db.keys, number)
+    made = await population.make(stage.url, db.keys, number, eager=True)
     async with db.transaction() as tx:
-        eager = {"frequency": Frequency.AT_ONCE, "least_priority": LeastPriority.EVERYTHING}
-        await tx.execute(update(Subscription).values(**eager))
         proved = {"name": nightly.NAME, "started_at": tx.now, "finished_at": tx.now, "result": "today's"}
         await tx.execute(
             insert(Run), proved
