@@ -153,7 +153,7 @@ async def _lapsed(tx: Tx, state: DeliveryState) -> list[tuple[int, int, bool, in
     """(id, lane, flagged, rescues) of the rows whose lease ran out first, held until we are done."""
     rows = await tx.execute(
         select(Delivery.id, Delivery.lane, Delivery.maybe_repeat, Delivery.rescues)
-        .where(Delivery.lease_until < tx.now, Delivery.state == state)
+        .where(IS_IN_FLIGHT, Delivery.lease_until < tx.now, Delivery.state == state)
         .order_by(Delivery.lease_until)
         .limit(PAGE)
         .with_for_update(skip_locked=True)
@@ -190,11 +190,11 @@ _MESSAGES_DUE = text(
     """
     WITH RECURSIVE found(message) AS (
       SELECT (SELECT message_id FROM deliveries
-              WHERE state = 'pending' AND digest IS NULL AND message_id IS NOT NULL
+              WHERE queue = 1 AND digest IS NULL AND message_id IS NOT NULL
               ORDER BY message_id LIMIT 1)
       UNION ALL
       SELECT (SELECT message_id FROM deliveries
-              WHERE state = 'pending' AND digest IS NULL AND message_id > found.message
+              WHERE queue = 1 AND digest IS NULL AND message_id > found.message
               ORDER BY message_id LIMIT 1)
       FROM found WHERE found.message IS NOT NULL
     )
@@ -206,11 +206,11 @@ _MESSAGES_IN_DIGESTS = text(
     """
     WITH RECURSIVE found(message) AS (
       SELECT (SELECT message_id FROM deliveries
-              WHERE state = 'pending' AND digest IS NOT NULL AND digest = :digest
+              WHERE queue = 1 AND digest IS NOT NULL AND digest = :digest
               ORDER BY message_id LIMIT 1)
       UNION ALL
       SELECT (SELECT message_id FROM deliveries
-              WHERE state = 'pending' AND digest IS NOT NULL AND digest = :digest AND message_id > found.message
+              WHERE queue = 1 AND digest IS NOT NULL AND digest = :digest AND message_id > found.message
               ORDER BY message_id LIMIT 1)
       FROM found WHERE found.message IS NOT NULL
     )

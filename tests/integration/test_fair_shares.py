@@ -49,7 +49,8 @@ async def copied(tx: Tx, message: UUID, number: int) -> None:
         table: Table = Base.metadata.tables[name]
         rows = (await tx.execute(select(table).where(table.c.message_id == message))).mappings().all()
         again = [
-            {column: value for column, value in each.items() if column != "id"} | {"message_id": copy}
+            {column: value for column, value in each.items() if column not in ("id", "queue")}
+            | {"message_id": copy}
             for each in rows
         ]
         if again:

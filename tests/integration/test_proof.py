@@ -109,7 +109,7 @@ async def row_deleted(tx: Tx) -> None:
 
 async def row_doubled(tx: Tx) -> None:
     await without_its_index(tx)
-    columns = [c for c in Delivery.__table__.c if c.name != "id"]
+    columns = [c for c in Delivery.__table__.c if c.name not in ("id", "queue")]
     copy = select(*columns).where(Delivery.id == await first(tx))
     await tx.execute(insert(Delivery).from_select([c.name for c in columns], copy))
     last = await tx.scalar(select(func.max(Delivery.id)))
