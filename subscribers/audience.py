@@ -171,6 +171,9 @@ def _everyone(criteria: Criteria, as_of: datetime, span: Span, *, in_strata: boo
 def select_audience(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY) -> Rows:
     """SELECT contact_point_id, subscriber_id, medium, language, digest (None, `daily`, `weekly`), as of a moment."""
     people = select_people(criteria, as_of, span).subquery("meant")
+    # Where nearly everybody is meant, each table is read in the same stretch; else each person is looked up. A stretch
+    # within one step of PostgreSQL's histogram looks like a single row to it, and it would read the stretch for each.
+    beside = span if criteria.is_nearly_everybody else EVERYBODY
     digest = case(
         (people.c.soonest == 0, None),
         (people.c.soonest == 1, Frequency.DAILY.value),
@@ -187,7 +190,7 @@ def select_audience(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY)
         .join(people, people.c.subscriber_id == ContactPoint.subscriber_id)
         .join(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
         .where(*live_addresses(criteria, as_of))
-        .where(*span.holds(ContactPoint.subscriber_id), *span.holds(Subscriber.id))
+        .where(*beside.holds(ContactPoint.subscriber_id), *beside.holds(Subscriber.id))
     )
 
 
