@@ -224,7 +224,7 @@ async def _approved(url: str, made: Population) -> UUID:
 
 async def _copied(url: str) -> dict[str, Any]:
     connection = await asyncpg.connect(url)
-    given = ", ".join(column.name for column in Delivery.__table__.columns if column.name != "id")
+    given = ", ".join(c.name for c in Delivery.__table__.columns if c.name != "id" and c.computed is None)
     try:
         began = time.monotonic()
         copy = f"INSERT INTO deliveries ({given}) SELECT {given} FROM planned"  # noqa: S608 - columns of ours
