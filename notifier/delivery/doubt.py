@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select, update
 
@@ -75,26 +75,30 @@ async def take_doubtful(tx: Tx, *, limit: int = 50, factor: float = 1.0) -> list
         except (CannotOpen, UnicodeError):
             await _hold(tx, row.id)
             continue
-        started = Claimed(
-            id=row.id,
-            fence=row.fence,
-            channel=row.channel,
-            medium=row.medium,
-            address=address,
-            language=row.language,
-            lane=Lane(row.lane),
-            tries=row.tries,
-            checks=row.checks,
-            maybe_repeat=row.maybe_repeat,
-            expires_at=row.expires_at,
-            contact_point_id=row.contact_point_id,
-            link_version=row.link_version,
-            message_id=row.message_id,
-            notice_id=row.notice_id,
-            team_id=row.team_id,
-        )
-        found.append(InDoubt(started, row.since))
+        found.append(InDoubt(_as_started(row, address), row.since))
     return found
+
+
+def _as_started(row: Any, address: str) -> Claimed:
+    """As its worker had it; `tries` holds the one in doubt already."""
+    return Claimed(
+        id=row.id,
+        fence=row.fence,
+        channel=row.channel,
+        medium=row.medium,
+        address=address,
+        language=row.language,
+        lane=Lane(row.lane),
+        tries=row.tries,
+        checks=row.checks,
+        maybe_repeat=row.maybe_repeat,
+        expires_at=row.expires_at,
+        contact_point_id=row.contact_point_id,
+        link_version=row.link_version,
+        message_id=row.message_id,
+        notice_id=row.notice_id,
+        team_id=row.team_id,
+    )
 
 
 async def claimed_by_others(tx: Tx, delivery: Claimed) -> Sequence[str]:
