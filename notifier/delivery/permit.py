@@ -82,15 +82,16 @@ async def judge(tx: Tx, kinds: Sequence[Kind], rules: Rules) -> tuple[list[int],
     """Ids of the rows that may start, and what becomes of each of the others."""
     permits: dict[int, Permit] = {}
     going: list[int] = []
+    limited: list[Kind] = []
     for kind in kinds:
         if is_limited(kind.facts, rules) and any(kind.subscribers):
+            limited.append(kind)
             continue
         permit = permit_of(decide(kind.facts, rules))
         if permit.starts:
             going += kind.ids
         else:
             permits |= dict.fromkeys(kind.ids, permit)
-    limited = [kind for kind in kinds if is_limited(kind.facts, rules) and any(kind.subscribers)]
     permits |= await _within_limits(tx, limited, rules) if limited else {}
     permits |= await _without_stopped(tx, _digests(kinds, permits))
     going += [id_ for kind in limited for id_ in kind.ids]
