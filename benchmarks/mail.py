@@ -5,6 +5,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.machine import Cost, Sink, said_by, sink
 from benchmarks.result import Figure
@@ -95,18 +96,34 @@ def bare(far_end: Sink, message: Path, number: int, connections: int) -> float:
     return float(number / said["cpu"])
 
 
-def against_the_bare_loop(number: int, *, connections: int, plain: bool) -> Figure:
-    """a: the whole path ÷ the bare loop, in messages per CPU second."""
-    with postgres_stage() as stage, sink(plain=plain, keep=stage.folder / "mail.eml") as far_end:
-        done = asyncio.run(drain(stage, far_end, number, slots=connections))
-        loop = bare(far_end, stage.folder / "mail.eml", min(number, 10_000), connections)
-        size = (stage.folder / "mail.eml").stat().st_size
+def against_the_bare_loop(number: int, *, connections: int, plain: bool, rounds: int = 3) -> Figure:
+    """a: the whole path ÷ the bare loop, in messages per CPU second: the median of pairs run one after the other.
+
+    The bare loop runs when the servers of its round are gone, so that neither disturbs the other.
+    """
+    pairs: list[tuple[Drained, float]] = []
+    with TemporaryDirectory(prefix="bench-") as folder:
+        kept = Path(folder) / "mail.eml"
+        for _ in range(rounds):
+            with sink(plain=plain, keep=kept) as far_end:
+                with postgres_stage() as stage:
+                    done = asyncio.run(drain(stage, far_end, number, slots=connections))
+                pairs.append((done, bare(far_end, kept, min(number, 20_000), connections)))
+        size = kept.stat().st_size
+    ratios = sorted(done.each_cpu_second / loop for done, loop in pairs)
+    done, loop = next(each for each in pairs if each[0].each_cpu_second / each[1] == ratios[rounds // 2])
     path = "fallback path (no PIPELINING)" if plain else "pipelined path"
     return Figure(
         name=f"a. email, {path} ÷ bare aiosmtplib loop",
-        value=done.each_cpu_second / loop,
+        value=ratios[rounds // 2],
         at_least=0.6 if plain else 2.0,
-        detail={**done.detail(), "bare msg/CPU s": loop, "connections": connections, "bytes each": size},
+        detail={
+            **done.detail(),
+            "bare msg/CPU s": loop,
+            "connections": connections,
+            "bytes each": size,
+            "every pair": " ".join(f"{ratio:.2f}" for ratio in ratios),
+        },
     )
 
 
