@@ -113,9 +113,9 @@ class Prepared:
         return [(at, piece) for at, piece in enumerate(self.pieces) if isinstance(piece, Hole)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Outgoing:
-    """One recipient, one try.
+    """One recipient, one try. Not frozen, for that takes thrice as long to make; nobody changes it.
 
     attempt: signed token of this try; goes into callback addresses, so that a receipt finds it. Empty for a
     channel that tells it to nobody (`names_attempt`).

@@ -29,9 +29,10 @@ _ATOMS = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*")
 _PLAIN_IN_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _LEADING_DOTS = re.compile(rb"(?m)^\.+")
 _LINE = 76
+_FULL, _DOT = _LINE - 1, ord(".")  # of a line with a soft break; a line must not begin with a dot
 _LONGEST_WORD = 900  # that goes behind any name: a line has at most 998 octets
-# What stands in text, HTML and quoted-printable as it is, on two lines of which neither begins with a dot.
-_LINK = re.compile(r"(?!\.)([A-Za-z0-9/:._~-]{1,75})(?!\.)([A-Za-z0-9/:._~-]{0,75})")
+# What stands in text, HTML and quoted-printable as it is.
+_IN_LINK = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/:._~-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +96,24 @@ def envelope(
     own = {"To": to, "Message-ID": message_id}
     if reply_to:
         own["Reply-To"] = reply_to
+    form, date = _form(tuple(own), tuple(headers or ())), _date(at.replace(microsecond=0))
     if headers:
-        for name in headers:
-            _refuse_ours(name)
-            _refuse_no_name(name)
         own |= headers
     if _are_words("".join(own.values())):  # as they nearly always are
-        lines = [f"{name}: {value}\r\n" for name, value in own.items()]
-    else:
-        lines = [header(name, value) for name, value in own.items()]
-    lines.insert(1, _date(at.replace(microsecond=0)))
-    return {FROM: _one_line(sender), HEAD: "".join(lines)}
+        return {FROM: _one_line(sender), HEAD: form % (date, *own.values())}
+    return {FROM: _one_line(sender), HEAD: date + "".join([header(*each) for each in own.items()])}
+
+
+@lru_cache(maxsize=64)
+def _form(own: tuple[str, ...], further: tuple[str, ...]) -> str:
+    """The line of the date and header lines with those names, open for their values.
+
+    ValueError for a further one that is no name, or that the channel writes itself.
+    """
+    for name in further:
+        _refuse_ours(name)
+        _refuse_no_name(name)
+    return "%s" + "".join(f"{name}: %s\r\n" for name in own + further)
 
 
 def header(name: str, value: str) -> str:
@@ -133,8 +141,15 @@ def _are_words(values: str) -> bool:
 @lru_cache(maxsize=8)
 def _quoted_link(value: str) -> bytes:
     """A link between soft line breaks, once for text and HTML of the same mail; nothing for any other value."""
-    found = _LINK.fullmatch(value)
-    return b"=\r\n" + b"".join(part.encode() + b"=\r\n" for part in found.groups() if part) if found else b""
+    link = value.encode("ascii", "replace")
+    first, second = link[:_FULL], link[_FULL:]
+    if not link or link.translate(None, _IN_LINK) or link[0] == _DOT:
+        return b""
+    if not second:
+        return b"=\r\n%b=\r\n" % link
+    if len(second) > _FULL or second[0] == _DOT:
+        return b""
+    return b"=\r\n%b=\r\n%b=\r\n" % (first, second)
 
 
 # --- Header lines -------------------------------------------------------------------------
@@ -146,13 +161,11 @@ def _date(at: datetime) -> str:
     return header("Date", format_datetime(at.astimezone(UTC)))
 
 
-@lru_cache(maxsize=64)
 def _refuse_no_name(name: str) -> None:
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("not a header name")
 
 
-@lru_cache(maxsize=64)
 def _refuse_ours(name: str) -> None:
     if name.lower() in _OURS or name.lower().startswith("content-"):
         raise ValueError(f"{name} is written by the channel")

@@ -145,7 +145,8 @@ class Database:
             if is_reached:
                 failpoints.reach(f"{point}.after")
         finally:  # what was not committed is rolled back, also where this task is being cancelled
-            await asyncio.shield(asyncio.create_task(begun.end()))
+            if not begun.rests():
+                await asyncio.shield(asyncio.create_task(begun.end()))
         for lane, job, *ids in tx.queued:
             failpoints.reach("C1.before")
             await self.jobs.poke(job, *ids, lane=lane)
@@ -287,6 +288,10 @@ class Plain:
 
     async def commit(self) -> None:
         await self._begun.commit()
+
+    def rests(self) -> bool:
+        """It is never over without a word to the pool."""
+        return False
 
     async def end(self) -> None:
         """Roll back what was not committed, and give the connection back."""

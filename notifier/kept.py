@@ -41,6 +41,13 @@ class Begun:
             raise asyncpg.InFailedSQLTransactionError("a statement of this transaction had failed")
         self._is_over = True
 
+    def rests(self) -> bool:
+        """Whether it was committed, and is kept for the next without another word: as nearly always."""
+        is_well = self._is_over and not (self.connection.invalidated or self.connection.in_transaction())
+        if is_well:
+            self._kept.keep(self)
+        return is_well
+
     async def end(self) -> None:
         """Keep the connection for the next, if all went well; else part with it, which rolls back."""
         if not self._is_over or self.connection.invalidated:

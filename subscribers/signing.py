@@ -12,7 +12,9 @@ import secrets
 from base64 import b32decode, b32encode
 from binascii import Error as NotBase32
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -39,6 +41,34 @@ class Use(StrEnum):
 
 # Reply addresses must fit 64 octets with their prefix, so their MAC is 80 bits; all others have 120.
 MAC_BYTES = {use: 10 if use in (Use.REPLY, Use.BOUNCE, Use.DELIVERY) else 15 for use in Use}
+# Uses whose tokens are made together have one MAC in common, of which each has a part of its own.
+FAMILIES = (
+    (Use.DELIVERY, Use.REPLY, Use.BOUNCE),
+    (Use.MANAGE, Use.UNSUBSCRIBE),
+    *((use,) for use in (Use.ATTEMPT, Use.FRESH, Use.FORM, Use.CURSOR)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Which part of its family's MAC a use has."""
+
+    family: tuple[Use, ...]
+    octets: int  # of the whole MAC
+    place: slice
+
+
+def _parts() -> dict[Use, _Part]:
+    found = {}
+    for family in FAMILIES:
+        ends = list(accumulate(MAC_BYTES[use] for use in family))
+        for use, end in zip(family, ends, strict=True):
+            place = slice(end - MAC_BYTES[use], end)
+            found[use] = _Part(family=family, octets=ends[-1], place=place)
+    return found
+
+
+_PARTS = _parts()
 
 
 class CannotOpen(Exception):
@@ -54,7 +84,9 @@ class Keys:
         self._ring = [secret.encode() for secret in ring]
         self._aes = {_derive(s, "key id")[:KEY_ID_BYTES]: AESGCM(_derive(s, "seal")) for s in self._ring}
         self._newest = next(iter(self._aes))
-        self._token_keys = {use: [_derive(s, f"token {use}") for s in self._ring] for use in Use}
+        self._token_keys = {
+            family: [_derive(s, f"token {' '.join(family)}") for s in self._ring] for family in FAMILIES
+        }
         self._address_key = b""
 
     # --- sealed columns -------------------------------------------------------------------
@@ -107,18 +139,19 @@ class Keys:
 
     def token(self, use: Use, payload: bytes) -> str:
         """A signed token, lower-case base32 without padding: it survives case folding in mail."""
-        return _base32(payload + _mac(self._token_keys[use][0], use, payload))
+        part = _PARTS[use]
+        return _base32(payload + _mac(self._token_keys[part.family][0], part.octets, payload)[part.place])
 
-    def tokens(self, uses: Sequence[Use], payload: bytes) -> list[str]:
-        """A token of each use for one payload, made together. Its size is a multiple of five octets.
+    def tokens(self, family: tuple[Use, ...], payload: bytes) -> list[str]:
+        """A token of each use of a family for one payload, made together. Its size is a multiple of five octets.
 
         So the payload, like each MAC, fills whole letters, and is written once for all of them.
         """
-        macs = [_mac(self._token_keys[use][0], use, payload) for use in uses]
-        letters = _base32(payload + b"".join(macs))
+        octets = _PARTS[family[0]].octets
+        letters = _base32(payload + _mac(self._token_keys[family][0], octets, payload))
         at = len(payload) // 5 * 8
         same = letters[:at]
-        return [same + letters[at : (at := at + len(mac) // 5 * 8)] for mac in macs]
+        return [same + letters[at : (at := at + MAC_BYTES[use] // 5 * 8)] for use in family]
 
     def read_token(self, use: Use, token: str) -> bytes | None:
         """The payload of a token of that use, or None. Constant time in the MAC; any key of the ring."""
@@ -128,9 +161,10 @@ class Keys:
             whole = b32decode(token.upper() + "=" * (-len(token) % 8))
         except (NotBase32, ValueError):
             return None
-        size = MAC_BYTES[use]
+        part, size = _PARTS[use], MAC_BYTES[use]
         payload, mac = whole[:-size], whole[-size:]
-        good = [hmac.compare_digest(_mac(key, use, payload), mac) for key in self._token_keys[use]]
+        macs = [_mac(key, part.octets, payload)[part.place] for key in self._token_keys[part.family]]
+        good = [hmac.compare_digest(each, mac) for each in macs]
         if not any(good) or _base32(whole) != token.lower():
             return None
         return payload
@@ -156,9 +190,9 @@ def unwrap_key(keys: Keys, purpose: str, row: UUID, wrapped: bytes) -> bytes:
     return keys.open(f"data_keys.{purpose}", row, wrapped)
 
 
-def _mac(key: bytes, use: Use, payload: bytes) -> bytes:
-    """BLAKE2b with a key (RFC 7693): of the size that tokens of that use have."""
-    return hashlib.blake2b(payload, digest_size=MAC_BYTES[use], key=key).digest()
+def _mac(key: bytes, octets: int, payload: bytes) -> bytes:
+    """BLAKE2b with a key (RFC 7693): any part of it is a MAC, and tells nothing of the other parts."""
+    return hashlib.blake2b(payload, digest_size=octets, key=key).digest()
 
 
 def _spreads(octets: int) -> list[tuple[int, int, int]]:

@@ -127,8 +127,13 @@ if ARGV[1] == 'take' or ARGV[1] == 'back' then
     waits[#waits + 1] = string.format('%.6f', wait)
     waits[#waits + 1] = slowest
   end
-  for place, key in ipairs(KEYS) do save(key, buckets[place]) end
-  return all_go and {} or waits
+  local is_free = all_go
+  for place, key in ipairs(KEYS) do
+    save(key, buckets[place])
+    is_free = is_free and rates[place] == 0
+  end
+  -- Short words for what is nearly always so: all may go, and no bucket has a limit, or some have.
+  return is_free and {} or all_go and {'go'} or waits
 end
 
 -- ARGV: the usual rate, seconds in which nothing is given, the factor of all waits.

@@ -44,6 +44,7 @@ class Turn:
 
 
 NOW = Turn()
+FREE = Turn()  # now, and none of the buckets that were asked has a limit
 
 
 class Counters(ABC):
@@ -51,7 +52,7 @@ class Counters(ABC):
 
     @abstractmethod
     async def take(self, asks: Sequence[Ask], rates: Mapping[str, float]) -> Sequence[Turn]:
-        """Each ask's turn, in order. rates: usual rate (a second) of the buckets that have one."""
+        """Each ask's turn, in order: all of them FREE, or none. rates: usual rate (a second) of the buckets that have one."""
 
     @abstractmethod
     async def give_back(self, asks: Sequence[Ask], rates: Mapping[str, float]) -> None:
@@ -88,7 +89,9 @@ class LocalCounters(Counters):
         self._tidy(now)
         rate_now = self._refilled(asks, rates, now)
         promised = dict.fromkeys(rate_now, 0.0)
-        return [self._take(ask, rate_now, promised, now) for ask in asks]
+        turns = [self._take(ask, rate_now, promised, now) for ask in asks]
+        is_free = not any(rate_now.values()) and all(turn is NOW for turn in turns)
+        return [FREE] * len(asks) if is_free else turns
 
     async def give_back(self, asks: Sequence[Ask], rates: Mapping[str, float]) -> None:
         rate_now = self._refilled(asks, rates, self.clock())
@@ -164,8 +167,8 @@ class RedisCounters(Counters):
     async def take(self, asks: Sequence[Ask], rates: Mapping[str, float]) -> Sequence[Turn]:
         names = _names(asks)
         found = await self._ask("take", asks, rates)
-        if not found:
-            return [NOW] * len(asks)
+        if len(found) < 2:
+            return [NOW if found else FREE] * len(asks)
         return [
             Turn(after_seconds=float(wait), bucket=names[int(place) - 1]) if int(place) else NOW
             for wait, place in zip(found[::2], found[1::2], strict=True)

@@ -4,18 +4,19 @@ A new rule adds its column here, its field to `policy.Facts`, and its decision t
 of a message the same is known, so PostgreSQL hands them over by kinds; on SQLite that is done here.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     Executable,
     Integer,
     Select,
+    String,
     bindparam,
     column,
     exists,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 
 from notifier.db import Tx
-from notifier.delivery.fast import POSTGRESQL, Shape, given
+from notifier.delivery.fast import POSTGRESQL, Shape, list_of, listed
 from notifier.delivery.hours import Hours
 from notifier.delivery.policy import Facts
 from notifier.models import (
@@ -60,11 +61,14 @@ async def kinds_of(tx: Tx, fences: Mapping[int, int]) -> list[Kind]:
 
     Their contact points are held against a change until the transaction ends.
     """
-    held = await standing_holds(tx)
     ids = sorted(fences)  # two workers lock in the same order
     if tx.dialect == POSTGRESQL:
-        rows = await _FACTS.rows(tx, ids=ids, fences=[fences[id_] for id_ in ids])
+        rows = await _FACTS.rows(tx, ids=list_of(ids), fences=list_of([fences[id_] for id_ in ids]))
+        if not rows:
+            return []
+        held = _places(json.loads(rows[0].holds or "[]"))
         return [Kind(_facts(row, tx.now, held), row.message_id, *row[:OWN]) for row in rows]
+    held = await standing_holds(tx)
     known: dict[tuple[Any, ...], tuple[Any, list[Any]]] = {}
     for row in await _FACTS.rows(tx, pairs=[(id_, fences[id_]) for id_ in ids]):
         known.setdefault(tuple(row[OWN:]), (row, []))[1].append(row[:OWN])
@@ -76,8 +80,11 @@ async def kinds_of(tx: Tx, fences: Mapping[int, int]) -> list[Kind]:
 
 async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
     """(scope, key) of every hold that stands."""
-    rows = await _HOLDS.rows(tx)
-    return frozenset((row.scope, row.key) for row in rows)
+    return _places(await _HOLDS.rows(tx))
+
+
+def _places(rows: Iterable[Sequence[str]]) -> frozenset[tuple[str, str]]:
+    return frozenset((scope, key) for scope, key in rows)
 
 
 # --- the statements ------------------------------------------------------------------------------
@@ -90,7 +97,7 @@ def _by_kind(of: str) -> Executable:
         ours = tuple_(Delivery.id, Delivery.fence).in_(bindparam("pairs", expanding=True, required=False))
         return _each().where(ours)
     going = (
-        func.unnest(given("ids", ARRAY(BigInteger)), given("fences", ARRAY(Integer)))
+        func.unnest(listed("ids", BigInteger), listed("fences", Integer))
         .table_valued(column("id", BigInteger), column("fence", Integer))
         .render_derived("going")
     )
@@ -101,7 +108,10 @@ def _by_kind(of: str) -> Executable:
         .prefix_with("MATERIALIZED")
     )
     own, shared = list(each.c)[:OWN], list(each.c)[OWN:]
-    return select(*[func.array_agg(each_own) for each_own in own], *shared).group_by(*shared)
+    holds = select(func.json_agg(func.json_build_array(Hold.scope, Hold.key))).scalar_subquery()
+    return select(
+        *[func.array_agg(each_own) for each_own in own], *shared, holds.cast(String).label("holds")
+    ).group_by(*shared)
 
 
 def _each() -> Select[*tuple[Any, ...]]:

@@ -5,11 +5,21 @@ the driver beneath the open transaction, which keeps it prepared: a batch of row
 microseconds a row instead of tens. The rule a statement states still stands in one place, in Core.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import asyncpg
-from sqlalchemy import ARRAY, BigInteger, BindParameter, ColumnElement, Executable, any_, bindparam
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Executable,
+    String,
+    any_,
+    bindparam,
+    cast,
+)
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from notifier.db import Tx
@@ -78,6 +88,25 @@ class Shape:
 def given(name: str, kind: Any) -> BindParameter[Any]:
     """A value of that type, to be given by this name."""
     return bindparam(name, None, type_=kind, required=False)
+
+
+def listed(name: str, kind: Any) -> ColumnElement[Any]:
+    """An array of that kind, given by this name as `list_of`: the driver looks at each item of a list of Python's."""
+    return cast(given(name, String), ARRAY(kind))
+
+
+def list_of(values: Iterable[int | str]) -> str:
+    """PostgreSQL's spelling of an array (8.15.6). An empty text is no value. Pure."""
+    return "{" + ",".join([_spelled(each) for each in values]) + "}"
+
+
+def _spelled(value: int | str) -> str:
+    if type(value) is int:
+        return str(value)
+    said = str(value)
+    if "\\" in said or '"' in said:
+        said = said.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{said}"' if said else "NULL"
 
 
 def is_one_of(column: Any, name: str, of: str, kind: Any = BigInteger) -> ColumnElement[bool]:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Executable,
     Integer,
@@ -23,7 +22,7 @@ from sqlalchemy import (
 from notifier.db import Tx
 from notifier.delivery.claim import LEAST_LEASE, Claimed, PutBack, put_back
 from notifier.delivery.facts import kinds_of
-from notifier.delivery.fast import POSTGRESQL, Shape, given
+from notifier.delivery.fast import POSTGRESQL, Shape, given, list_of, listed
 from notifier.delivery.permit import judge, turn_away
 from notifier.delivery.policy import NO_RULES, Rules
 from notifier.models import Attempt, Delivery, DeliveryState
@@ -93,7 +92,7 @@ def lease(timeout_seconds: float | Mapping[str, float], channel: str, factor: fl
 
 def _start(of: str) -> Executable:
     going = (
-        func.unnest(given("ids", ARRAY(BigInteger)), given("fences", ARRAY(Integer)))
+        func.unnest(listed("ids", BigInteger), listed("fences", Integer))
         .table_valued(column("id", BigInteger), column("fence", Integer))
         .render_derived("going")
     )
@@ -132,8 +131,8 @@ async def _on_postgresql(tx: Tx, going: Sequence[Claimed], owner: str, until: da
     ordered = sorted(going)  # two workers lock in the same order
     rows = await _START.rows(
         tx,
-        ids=[row.id for row in ordered],
-        fences=[row.fence for row in ordered],
+        ids=list_of([row.id for row in ordered]),
+        fences=list_of([row.fence for row in ordered]),
         until=until,
         owner=owner,
         now=tx.now,

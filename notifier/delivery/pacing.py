@@ -5,6 +5,7 @@ NOTIFIER_RATES. Without the shared counters each worker keeps to its share of th
 """
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -12,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from channels.base import Outcome, Throttled, Where
-from notifier.delivery.counters import NOW, Ask, Counters, CountersLost, LocalCounters, Turn
+from notifier.delivery.counters import FREE, NOW, Ask, Counters, CountersLost, LocalCounters, Turn
 
 log = structlog.get_logger()
 
@@ -20,6 +21,7 @@ LOST_SECONDS = 1.0  # until counters that were lost are asked again
 MOST_KNOWN = 4096  # names of buckets kept ready
 SOON_SECONDS = 1.0  # a shorter wait needs no place in the queue
 LONGEST_QUEUE_SECONDS = 300.0
+FREE_SECONDS = 0.1  # in which what has no limit is not asked about again
 
 T = TypeVar("T")
 
@@ -61,13 +63,30 @@ class Pacer:
     _ask_again_at: float = float("-inf")
     _known: dict[tuple[str, str, str], list[tuple[str, float]]] = field(default_factory=dict)
     _queued_until: dict[str, float] = field(default_factory=dict)
+    _free: set[Want] = field(default_factory=set)
+    _free_until: float = float("-inf")
+    _untold: Counter[Want] = field(default_factory=Counter)
 
     async def take(self, wants: Sequence[Want]) -> list[float]:
-        """Seconds until each may start, 0: now. The turns of bulk that waits come one after the other."""
+        """Seconds until each may start, 0: now. The turns of bulk that waits come one after the other.
+
+        What was free a moment ago passes without being asked for, and is counted a moment later.
+        """
         if not wants:
             return []
+        counted, now = Counter(wants), self.clock()
+        if now < self._free_until and counted.keys() <= self._free:
+            self._untold.update(counted)
+            return [0.0] * len(wants)
+        if now >= self._free_until:
+            self._free.clear()
+            self._free_until = now + FREE_SECONDS
+        await self._tell()
         asks, rates = self._asks(wants)
         turns = await self._through(lambda counters: counters.take(asks, rates))
+        if turns[0] is FREE:
+            self._free.update(counted)
+            return [0.0] * len(wants)
         return self._queue(wants, turns) if any(turn is not NOW for turn in turns) else [0.0] * len(wants)
 
     async def give_back(self, wants: Sequence[Want]) -> None:
@@ -80,6 +99,8 @@ class Pacer:
         """Slow down where an outcome asks for it; others change nothing."""
         if not isinstance(outcome, Throttled) or outcome.where is Where.RECIPIENT:
             return
+        self._free.clear()
+        await self._tell()
         is_domain = outcome.where is Where.DOMAIN and bool(want.domain)
         bucket, usual = self._buckets(want)[-1 if is_domain else 0]
         wait = max(outcome.after_seconds, 0.0) * self.factor
@@ -92,6 +113,14 @@ class Pacer:
         """Do the shared counters answer? Asked now and then, for nobody sends at night."""
         await self._through(lambda counters: counters.take([], {}))
         return self.is_lost
+
+    async def _tell(self) -> None:
+        """Count what passed without being asked for."""
+        if self._untold:
+            untold, self._untold = self._untold, Counter()
+            counted = [want._replace(parts=-want.parts * number) for want, number in untold.items()]
+            asks, rates = self._asks(counted)
+            await self._through(lambda counters: counters.give_back(asks, rates))
 
     async def _through(self, act: Callable[[Counters], Awaitable[T]]) -> T:
         """By the shared counters; where there are none, or they are lost, by our share of the rates."""

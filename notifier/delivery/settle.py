@@ -25,7 +25,7 @@ DOUBT_WAIT = timedelta(minutes=10)
 BETWEEN_LOOK_UPS = timedelta(minutes=5)
 LOOK_UPS = 2
 OPERATOR_WAIT = timedelta(minutes=15)
-UNSENT = "unsent"
+UNSENT, ACCEPTED = "unsent", "accepted"  # ends of an attempt
 
 
 class Standing(StrEnum):
@@ -84,6 +84,11 @@ class Change(NamedTuple):
     is_notice: bool = True
     event: str = "resolved"
 
+    @property
+    def is_plain(self) -> bool:
+        """Taken by the provider, and nothing else to say of it."""
+        return self.outcome == ACCEPTED and not self.reason and not self.code and self.spends_try
+
 
 def decide(outcome: Outcome, tried: Tried, *, now: datetime, jitter: float, factor: float = 1.0) -> Change:
     """What a send's outcome makes of its delivery. jitter in [0, 1) spreads retries; factor shortens waits."""
@@ -116,7 +121,7 @@ def taken(outcome: Accepted, tried: Taken) -> Change:
         tried.id,
         tried.number,
         DeliveryState.ACCEPTED,
-        outcome="accepted",
+        outcome=ACCEPTED,
         provider_id=_clean(outcome.provider_id, 200),
         maybe_repeat=tried.maybe_repeat,
         contact_point_id=tried.contact_point_id,

@@ -4,11 +4,12 @@ Only where the fence still matches and the row still waits for an answer does th
 twice changes nothing. An attempt always gets its end; `became` says what that made of the delivery, if anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     BigInteger,
     Boolean,
     ColumnElement,
@@ -19,15 +20,17 @@ from sqlalchemy import (
     case,
     column,
     func,
+    literal,
+    null,
     or_,
     select,
     update,
 )
 
 from notifier.db import Tx
-from notifier.delivery.fast import POSTGRESQL, Shape, given
+from notifier.delivery.fast import POSTGRESQL, Shape, given, list_of, listed
 from notifier.delivery.record import follow_digests, note_events
-from notifier.delivery.settle import Change, Standing
+from notifier.delivery.settle import ACCEPTED, Change, Standing
 from notifier.models import Attempt, Delivery, DeliveryState
 from subscribers.models import ContactPoint, ContactPointState, UTCDateTime
 
@@ -95,39 +98,59 @@ async def _mark_addresses(tx: Tx, changes: Sequence[Change]) -> None:
 _COLUMNS: dict[str, Any] = {
     "id": BigInteger,
     "number": Integer,
+    "provider_id": String,
     "state": String,
     "reason": String,
     "code": String,
     "outcome": String,
-    "provider_id": String,
     "due_at": UTCDateTime,
     "maybe_repeat": Boolean,
     "given_back": Integer,
 }
+_OF_TAKEN = ("id", "number", "provider_id")  # what differs from one that was taken to the next
 
 
 def _settle(_of: str) -> Executable:
-    said = (
-        select(
-            func.unnest(*[given(name, ARRAY(kind)) for name, kind in _COLUMNS.items()])
-            .table_valued(*[column(name, kind) for name, kind in _COLUMNS.items()])
-            .render_derived("each")
-        )
-        .cte("said")
-        .prefix_with("MATERIALIZED")
-    )
+    """Whatever became of them."""
+    arrays = [given(name, ARRAY(kind)) for name, kind in _COLUMNS.items()]
+    said = _said(arrays, list(_COLUMNS))
+    became = {
+        "state": said.c.state,
+        "reason": said.c.reason,
+        "due_at": func.coalesce(said.c.due_at, Delivery.due_at),
+        "maybe_repeat": said.c.maybe_repeat,
+        "tries": Delivery.tries - said.c.given_back,
+    }
+    ended = {"outcome": said.c.outcome, "reason": said.c.reason, "code": said.c.code}
+    return _settling(said, said.c.state, became, ended)
+
+
+def _settle_taken(_of: str) -> Executable:
+    """The provider has them: nearly always. The same rule, with little to hand over for each."""
+    said = _said([listed(name, _COLUMNS[name]) for name in _OF_TAKEN], _OF_TAKEN)
+    state = literal(DeliveryState.ACCEPTED.value, String, literal_execute=True)
+    ended = {"outcome": literal(ACCEPTED, String, literal_execute=True), "reason": null(), "code": null()}
+    return _settling(said, state, {"state": state, "reason": null()}, ended)
+
+
+def _said(arrays: Sequence[ColumnElement[Any]], names: Sequence[str]) -> CTE:
+    """One row for each of them."""
+    columns = [column(name, _COLUMNS[name]) for name in names]
+    each = select(func.unnest(*arrays).table_valued(*columns).render_derived("each"))
+    return each.cte("said").prefix_with("MATERIALIZED")
+
+
+def _settling(
+    said: CTE, state: ColumnElement[Any], became: Mapping[str, Any], ended: Mapping[str, Any]
+) -> Executable:
     moved = (
         update(Delivery)
         .where(Delivery.id == said.c.id, Delivery.fence == said.c.number, WAITS)
         .values(
-            state=said.c.state,
-            reason=said.c.reason,
             provider_id=func.coalesce(said.c.provider_id, Delivery.provider_id),
-            due_at=func.coalesce(said.c.due_at, Delivery.due_at),
-            maybe_repeat=said.c.maybe_repeat,
-            tries=Delivery.tries - said.c.given_back,
             lease_until=None,
             owner=None,
+            **became,
         )
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
@@ -139,38 +162,45 @@ def _settle(_of: str) -> Executable:
         .where(Attempt.delivery_id == said.c.id, Attempt.number == said.c.number)
         .values(
             settled_at=given("now", UTCDateTime()),
-            outcome=said.c.outcome,
-            reason=said.c.reason,
-            code=said.c.code,
             provider_id=said.c.provider_id,
-            became=case((took_effect, said.c.state)),
+            became=case((took_effect, state)),
+            **ended,
         )
         .returning(Attempt.delivery_id, Attempt.became)
         .execution_options(synchronize_session=False)
     )
 
 
-_SETTLE = Shape(_settle)
+_SETTLE, _SETTLE_TAKEN = Shape(_settle), Shape(_settle_taken)
 
 
 async def _on_postgresql(tx: Tx, ended: Sequence[Change]) -> set[int]:
-    ids, numbers, states, reasons, codes, outcomes, names, dues, repeats, spends, *_ = zip(
-        *ended, strict=True
-    )
-    rows = await _SETTLE.rows(
-        tx,
-        id=ids,
-        number=numbers,
-        state=states,
-        reason=[each or None for each in reasons],
-        code=[each or None for each in codes],
-        outcome=outcomes,
-        provider_id=[each or None for each in names],
-        due_at=dues,
-        maybe_repeat=repeats,
-        given_back=[0 if spent else 1 for spent in spends],
-        now=tx.now,
-    )
+    plain = [change for change in ended if change.is_plain]
+    rows: list[Any] = []
+    if plain:
+        rows += await _SETTLE_TAKEN.rows(
+            tx,
+            id=list_of([change.id for change in plain]),
+            number=list_of([change.number for change in plain]),
+            provider_id=list_of([change.provider_id for change in plain]),
+            now=tx.now,
+        )
+    if len(plain) < len(ended):
+        others = [change for change in ended if not change.is_plain]
+        rows += await _SETTLE.rows(
+            tx,
+            id=[change.id for change in others],
+            number=[change.number for change in others],
+            provider_id=[change.provider_id or None for change in others],
+            state=[change.state for change in others],
+            reason=[change.reason or None for change in others],
+            code=[change.code or None for change in others],
+            outcome=[change.outcome for change in others],
+            due_at=[change.due_at for change in others],
+            maybe_repeat=[change.maybe_repeat for change in others],
+            given_back=[0 if change.spends_try else 1 for change in others],
+            now=tx.now,
+        )
     return {row[0] for row in rows if row[1] is not None}
 
 

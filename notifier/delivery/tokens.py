@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from subscribers.signing import Keys, Use
+from subscribers.signing import FAMILIES, Keys, Use
 
 # Sizes of payloads, in octets. Those made several at a time are multiples of five (`Keys.tokens`).
 DELIVERY_BYTES, NUMBER_BYTES, ID_BYTES, VERSION_BYTES, TIME_BYTES = 10, 5, 16, 4, 5
 REPLY, BOUNCE = "reply+", "bounce+"
-_NAMES = (Use.DELIVERY, Use.REPLY, Use.BOUNCE)
-_LINKS = (Use.MANAGE, Use.UNSUBSCRIBE)
+_NAMES, _LINKS, *_ = FAMILIES
 
 
 class Names(NamedTuple):

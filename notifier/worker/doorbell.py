@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 LONGEST_JOB_SECONDS = 600
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.1, 2.0
+# How often a lane's queue is looked at: each look costs a millisecond, also while others are busy.
+POLL_DELAY_SECONDS = {Lane.URGENT: 0.1, Lane.TRANSACTIONAL: 0.2, Lane.WARD: 0.5, Lane.BULLETIN: 0.5}
 
 
 class Doorbell:
@@ -162,6 +164,6 @@ class Doorbell:
             job_deserializer=json.loads,
             keep_result=0,
             max_jobs=4,
-            poll_delay=0.1,
+            poll_delay=POLL_DELAY_SECONDS[Lane[lane.upper()]],
             health_check_interval=30,
         )

@@ -51,22 +51,31 @@ class Governor(Seams):
 
     async def pace(self, rows: Sequence[Held]) -> Collection[Later]:
         """Takes each row's turn. Bulk waits a moment for its own; what goes at once in other lanes is not held up."""
-        wants = {held.row.id: _want(held) for held in rows}
+        asked = [_want(held) for held in rows]
+        turns = await self.pacer.take(asked)
+        if not any(turns):
+            return ()
+        return await self._wait(rows, asked, turns)
+
+    async def _wait(
+        self, rows: Sequence[Held], asked: Sequence[Want], turns: Sequence[float]
+    ) -> Collection[Later]:
+        """Asks again for those whose turn comes soon."""
+        ids = [held.row.id for held in rows]
+        wants, waits = dict(zip(ids, asked, strict=True)), dict(zip(ids, turns, strict=True))
         later: dict[int, float] = {}
-        left, until = list(wants), time.monotonic() + _patience(rows)
-        while left:
-            turns = await self.pacer.take([wants[id_] for id_ in left])
-            if not any(turns):
-                break
-            waits = dict(zip(left, turns, strict=True))
+        until = time.monotonic() + _patience(rows)
+        while any(waits.values()):
             now = time.monotonic()
             left = [id_ for id_, wait in waits.items() if wait and now + wait <= until]
             later |= {id_: wait for id_, wait in waits.items() if wait and id_ not in left}
             if left and rows[0].row.lane not in BULK and len(left) < len(rows):
                 later |= {id_: waits[id_] for id_ in left}
                 left = []
-            if left:
-                await asyncio.sleep(max(waits[id_] for id_ in left))
+            if not left:
+                break
+            await asyncio.sleep(max(waits[id_] for id_ in left))
+            waits = dict(zip(left, await self.pacer.take([wants[id_] for id_ in left]), strict=True))
         if later:
             self._rest(rows, later)
         return [Later(id_, wait, PACED) for id_, wait in later.items()]
@@ -132,13 +141,8 @@ def _domain(row: Claimed) -> str:
 
 def _want(held: Held) -> Want:
     row, ready = held
-    return Want(
-        channel=row.channel,
-        parts=ready.parts,
-        sender=ready.words.sender_number if row.medium == Medium.SMS else "",
-        domain=_domain(row),
-        bulk=row.lane in BULK,
-    )
+    sender = ready.words.sender_number if row.medium == Medium.SMS else ""
+    return Want(row.channel, ready.parts, sender, _domain(row), row.lane in BULK)
 
 
 def _cost(held: Held) -> Cost:

@@ -25,7 +25,7 @@ from notifier.runtime import Service
 from notifier.worker.loops import quietly, rest
 from notifier.worker.seams import Held, Later, Seams, Waiting
 from notifier.worker.settler import Settler
-from notifier.worker.slots import Mark, Slots
+from notifier.worker.slots import Mark, Slots, rows_of
 
 log = structlog.get_logger()
 
@@ -229,7 +229,7 @@ class Pipeline:
     def _ended(self, row: Claimed, outcome: Outcome | None) -> None:
         """A slot is done with a row."""
         self._flying -= 1
-        is_wanted = bool(self._ahead) and self._sending.waiting <= self.slots
+        is_wanted = bool(self._ahead) and self._sending.waiting <= self.slots // 2
         is_last = not (self._flying or self._marking)  # or what is being marked soon brings more
         self._settler.take((row, outcome), is_last=is_last, is_wanted=is_wanted)
 
@@ -248,8 +248,3 @@ def slots_of(lane: Lane, bulk: int) -> int:
     if lane is Lane.URGENT:
         return max(RESERVED_SLOTS[lane], bulk)
     return RESERVED_SLOTS.get(lane, bulk)
-
-
-def rows_of(lane: Lane, slot_rows: int) -> int:
-    """Most started, unsettled rows of one slot (M): one in the urgent lane. Pure."""
-    return 1 if lane is Lane.URGENT else slot_rows

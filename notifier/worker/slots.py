@@ -21,6 +21,9 @@ from notifier.worker.seams import Held
 
 log = structlog.get_logger()
 
+LOOK_SECONDS, HIGH = 0.05, 0.7
+SOON_SECONDS = 0.1
+
 Ended = Callable[[Claimed, Outcome | None], None]
 
 
@@ -33,6 +36,24 @@ class Mark:
     @property
     def is_good(self) -> bool:
         return time.monotonic() < self._until and time.time() < self._until_wall
+
+
+class Load:
+    """Whether this process has lately had the processor nearly all the time."""
+
+    def __init__(self) -> None:
+        self._since, self._spent = time.monotonic(), time.process_time()
+        self._is_high = False
+
+    @property
+    def is_high(self) -> bool:
+        """Over the last look's time or this one's, whichever ended last."""
+        now = time.monotonic()
+        if now - self._since >= LOOK_SECONDS:
+            spent = time.process_time()
+            self._is_high = spent - self._spent > HIGH * (now - self._since)
+            self._since, self._spent = now, spent
+        return self._is_high
 
 
 class Turn:
@@ -70,7 +91,10 @@ class Slots:
             name: channel for name, channel in channels.items() if isinstance(channel, SendsInRuns)
         }
         self._rows: deque[tuple[Held, Mark]] = deque()
-        self._some = asyncio.Event()
+        self._run = {name: rows_of(lane, c.capabilities.slot_rows) for name, c in channels.items()}
+        self._resting: list[asyncio.Future[None]] = []  # of the slots that have nothing to do
+        self._load = Load()
+        self._later: asyncio.TimerHandle | None = None
         self._is_ending = False
 
     @property
@@ -82,7 +106,7 @@ class Slots:
         """Started rows; those of one channel go together. marks: by channel."""
         for held in sorted(rows, key=_channel) if len(marks) > 1 else rows:
             self._rows.append((held, marks[held.row.channel]))
-        self._some.set()
+        self._wake()
 
     async def run(self) -> None:
         """Serve until `end`, and then until all that was put is sent."""
@@ -93,7 +117,33 @@ class Slots:
     def end(self) -> None:
         """No more will be put."""
         self._is_ending = True
-        self._some.set()
+        self._wake_all()
+
+    def _wake(self) -> None:
+        """Enough slots for what waits.
+
+        Where the far end takes its time that is all of them. Where this process is what is slow, so many as
+        have a whole run each: the same mails in fewer, longer runs cost less.
+        """
+        if not self._load.is_high:
+            self._wake_all()
+            return
+        wanted = -(-len(self._rows) // self._run[_channel(self._rows[0][0])]) if self._rows else 0
+        for _ in range(min(wanted, len(self._resting))):
+            _go(self._resting.pop())
+        if self._resting and self._later is None:
+            self._later = asyncio.get_running_loop().call_later(SOON_SECONDS, self._wake_the_rest)
+
+    def _wake_the_rest(self) -> None:
+        """What waits still has met a far end that became slow."""
+        self._later = None
+        if self._rows:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        resting, self._resting = self._resting, []
+        for each in resting:
+            _go(each)
 
     async def _serve(self) -> None:
         while True:
@@ -102,8 +152,9 @@ class Slots:
             elif self._is_ending:
                 return
             else:
-                self._some.clear()
-                await self._some.wait()
+                woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._resting.append(woken)
+                await woken
 
     async def _send(self, name: str) -> None:
         """What is next is of that channel."""
@@ -129,6 +180,16 @@ class Slots:
                 return turn
             self._ended(held.row, message)
         return None
+
+
+def rows_of(lane: Lane, slot_rows: int) -> int:
+    """Most started, unsettled rows of one slot (M): one in the urgent lane. Pure."""
+    return 1 if lane is Lane.URGENT else slot_rows
+
+
+def _go(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _channel(held: Held) -> str:

@@ -110,7 +110,7 @@ def test_no_value_makes_a_header_or_a_part_or_a_long_line(values: dict[str, str]
     raw = made(what, values)
     message = read(raw)
     assert [key for key, _ in message.items()] == [
-        "From", "Subject", "To", "Date", "Message-ID", "Content-Language", "MIME-Version", "Content-Type",
+        "From", "Subject", "Date", "To", "Message-ID", "Content-Language", "MIME-Version", "Content-Type",
     ]  # fmt: skip
     assert len(list(message.iter_parts())) == 2
     assert all(len(line) <= 78 for line in raw.split(b"\r\n"))
