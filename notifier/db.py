@@ -35,6 +35,10 @@ GAVE_UP = ("40P01", "40001")  # deadlock, serialization failure: the whole trans
 CONNECTION_LOST = ("08", "57P")  # SQLSTATE classes (PostgreSQL, appendix A)
 IDLE_SECONDS = 1.0
 AWAY = ("08", "53", "57")  # and out of resources, or an operator's doing
+LOST_AT_LAST = (
+    "The connection to the database was lost at the last moment: this may have been kept or not. "
+    "Look before you do it again."
+)
 POSTGRESQL_NOW = select(func.now().cast(UTCDateTime))
 SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")
 # Greater at the end of a transaction than at its start where that wrote a row; one that is only locked is none.
@@ -97,6 +101,22 @@ class Tx:
     def queued(self) -> list[tuple[str, ...]]:
         """The jobs that will be poked at commit: lane, name, ids."""
         return list(self._jobs)
+
+
+class Lone:
+    """Where one statement runs that is a transaction by itself, on PostgreSQL. It asks the clock in its own words."""
+
+    def __init__(self, connection: AsyncConnection, raw: Any) -> None:
+        self.connection = connection
+        self.dialect: str = connection.dialect.name
+        self._raw = raw
+
+    async def raw(self) -> Any:
+        """The driver's own connection. RuntimeError for a second statement, which would be another transaction."""
+        raw, self._raw = self._raw, None
+        if raw is None:
+            raise RuntimeError("only one statement can be a transaction by itself")
+        return raw
 
 
 class Database:
@@ -181,15 +201,32 @@ class Database:
         That is a deadlock (SQLSTATE 40P01) or a serialization failure (40001): nothing was committed
         then. Any other fault is raised at once, and so is that one at the last try.
         """
-        for left in reversed(range(tries)):
-            try:
-                async with self.transaction(point=point, by_index=by_index) as tx:
-                    return await act(tx)
-            except (DBAPIError, asyncpg.PostgresError) as error:
-                if not left or _sqlstate(error) not in GAVE_UP:
-                    raise
-                await asyncio.sleep(0.01 * (1 + secrets.randbelow(5)) * (tries - left))
-        raise AssertionError
+
+        async def once() -> T:
+            async with self.transaction(point=point, by_index=by_index) as tx:
+                return await act(tx)
+
+        return await _tried(once, tries)
+
+    async def attempt_alone(
+        self, act: Callable[[Lone], Awaitable[T]], *, point: str = "", tries: int = 5
+    ) -> T:
+        """The same for one statement that is a transaction by itself, planned `by_index`: on PostgreSQL.
+
+        point: the commit point it is; it writes a row whenever it does not fail.
+        """
+
+        async def once() -> T:
+            async with self._kept.alone() as lent:
+                failpoints.reach(f"{point}.before")
+                try:
+                    found = await act(Lone(lent.connection, lent.raw))
+                except LOST as error:
+                    raise Unavailable(LOST_AT_LAST) from error
+                failpoints.reach(f"{point}.after")
+                return found
+
+        return await _tried(once, tries)
 
     @asynccontextmanager
     async def apart(self, *, pool_size: int = 1) -> AsyncIterator[Self]:
@@ -298,6 +335,17 @@ class Plain:
         await self.connection.close()
 
 
+async def _tried(once: Callable[[], Awaitable[T]], tries: int) -> T:
+    for left in reversed(range(tries)):
+        try:
+            return await once()
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            if not left or _sqlstate(error) not in GAVE_UP:
+                raise
+            await asyncio.sleep(0.01 * (1 + secrets.randbelow(5)) * (tries - left))
+    raise AssertionError
+
+
 async def _commit(begun: Plain | Begun) -> None:
     try:
         await begun.commit()
@@ -305,10 +353,7 @@ async def _commit(begun: Plain | Begun) -> None:
         is_lost = isinstance(error, LOST) or getattr(error, "connection_invalidated", False)
         if not is_lost and not _sqlstate(error).startswith(CONNECTION_LOST):
             raise
-        raise Unavailable(
-            "The connection to the database was lost at the last moment: this may have been kept or not. "
-            "Look before you do it again."
-        ) from error
+        raise Unavailable(LOST_AT_LAST) from error
 
 
 def is_away(error: BaseException) -> bool:

@@ -5,6 +5,8 @@ take it back would cost more than the rows. Statements still go through it where
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -96,18 +98,36 @@ class Kept:
         for each in idle:
             await each.drop()
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Begun]:
+        """A connection for one statement, which is a transaction by itself. Nothing is begun, and no clock read."""
+        lent = self._idle.pop() if self._idle else await self._connected()
+        try:
+            yield lent
+        except BaseException:
+            await asyncio.shield(asyncio.create_task(lent.drop()))
+            raise
+        self.keep(lent)
+
     async def _new(self) -> Begun:
+        made = await self._connected()
+        try:
+            await made.begin()
+        except BaseException:
+            await made.drop()
+            raise
+        return made
+
+    async def _connected(self) -> Begun:
         connection = await self._engine.connect()
         try:
             await connection.execution_options(
                 isolation_level="AUTOCOMMIT"
             )  # who begins and commits is the driver
             raw = (await connection.get_raw_connection()).driver_connection
-            made = Begun(self, connection, raw)
-            await made.raw.execute(_BY_INDEX)
-            await made.begin()
+            await raw.execute(_BY_INDEX)
         except BaseException:
             await connection.invalidate()
             await connection.close()
             raise
-        return made
+        return Begun(self, connection, raw)

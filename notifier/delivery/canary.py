@@ -6,7 +6,7 @@ the recipient's: what the provider refuses of the words, what fails, what nobody
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -69,6 +69,11 @@ class Canaries:
     def __init__(self) -> None:
         self._known: OrderedDict[UUID, bool] = OrderedDict()  # canary decided → is it a large message?
         self._in_a_row: dict[UUID, int] = {}
+
+    def are_over(self, messages: Collection[UUID | None]) -> bool:
+        """Whether mails that were taken say nothing of these: the canary of each is decided, or it has none."""
+        own = [message for message in messages if message is not None]
+        return all(message in self._known and not self._in_a_row.get(message) for message in own)
 
     async def observe(self, tx: Tx, ended: Iterable[tuple[UUID | None, Outcome]]) -> list[UUID]:
         """Take in how attempts of messages ended, in order; the messages that were paused for it."""

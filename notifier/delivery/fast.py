@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from notifier.db import Tx
+from notifier.db import Lone, Tx
 from notifier.kept import LOST
 
 POSTGRESQL = "postgresql"
@@ -49,9 +49,9 @@ class Shape:
         self._names: Sequence[str] = ()
         self._fixed: dict[str, Any] = {}
 
-    async def rows(self, tx: Tx, **values: Any) -> Sequence[Any]:
+    async def rows(self, tx: Tx | Lone, **values: Any) -> Sequence[Any]:
         """The rows it returns, readable by position and by name."""
-        if tx.dialect != POSTGRESQL:
+        if isinstance(tx, Tx) and tx.dialect != POSTGRESQL:
             return (await tx.execute(self._statement(tx.dialect), values)).all()
         if not self._text:
             self._compile()

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from notifier.db import Tx
+from notifier.db import Lone, Tx
 from notifier.delivery.fast import POSTGRESQL, Shape, given, list_of, listed
 from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import ACCEPTED, Change, Standing
@@ -161,7 +161,7 @@ def _settling(
         update(Attempt)
         .where(Attempt.delivery_id == said.c.id, Attempt.number == said.c.number)
         .values(
-            settled_at=given("now", UTCDateTime()),
+            settled_at=func.now(),
             provider_id=said.c.provider_id,
             became=case((took_effect, state)),
             **ended,
@@ -176,18 +176,10 @@ _SETTLE, _SETTLE_TAKEN = Shape(_settle), Shape(_settle_taken)
 
 async def _on_postgresql(tx: Tx, ended: Sequence[Change]) -> set[int]:
     plain = [change for change in ended if change.is_plain]
-    rows: list[Any] = []
-    if plain:
-        rows += await _SETTLE_TAKEN.rows(
-            tx,
-            id=list_of([change.id for change in plain]),
-            number=list_of([change.number for change in plain]),
-            provider_id=list_of([change.provider_id for change in plain]),
-            now=tx.now,
-        )
+    moved = await record_taken(tx, plain) if plain else set()
     if len(plain) < len(ended):
         others = [change for change in ended if not change.is_plain]
-        rows += await _SETTLE.rows(
+        rows = await _SETTLE.rows(
             tx,
             id=[change.id for change in others],
             number=[change.number for change in others],
@@ -199,8 +191,19 @@ async def _on_postgresql(tx: Tx, ended: Sequence[Change]) -> set[int]:
             due_at=[change.due_at for change in others],
             maybe_repeat=[change.maybe_repeat for change in others],
             given_back=[0 if change.spends_try else 1 for change in others],
-            now=tx.now,
         )
+        moved |= {row[0] for row in rows if row[1] is not None}
+    return moved
+
+
+async def record_taken(tx: Tx | Lone, plain: Sequence[Change]) -> set[int]:
+    """As `record`, on PostgreSQL, of those that were taken: in the order of their ids, by one statement."""
+    rows = await _SETTLE_TAKEN.rows(
+        tx,
+        id=list_of([change.id for change in plain]),
+        number=list_of([change.number for change in plain]),
+        provider_id=list_of([change.provider_id for change in plain]),
+    )
     return {row[0] for row in rows if row[1] is not None}
 
 

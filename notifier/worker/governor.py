@@ -97,7 +97,7 @@ class Governor(Seams):
 
     async def settled(self, tx: Tx, done: Sequence[Done], moved: Collection[int]) -> None:
         """Counts outcomes for the breakers, gives back what was not spent, notices words that are refused."""
-        if self._gate.is_calm and all(type(each.outcome) is Accepted for each in done):
+        if self.is_settled() and all(type(each.outcome) is Accepted for each in done):
             return  # as nearly always
         ended = [(each.row, each.outcome) for each in done if each.outcome is not None]
         await self._gate.learn(
@@ -111,6 +111,10 @@ class Governor(Seams):
         ]
         await spend.refund(tx, unspent, self._zone)
         await self._refusals.observe(tx, [(row.message_id, outcome) for row, outcome in ended])
+
+    def is_settled(self) -> bool:
+        """No breaker has anything to learn from what went well."""
+        return self._gate.is_calm
 
     async def heed(self, done: Sequence[Done]) -> None:
         """Slows down where a provider asks for it."""

@@ -67,6 +67,10 @@ class Seams:
         """In the settle's transaction. moved: the deliveries on which the changes took effect."""
         return
 
+    def is_settled(self) -> bool:
+        """Whether `settled` has nothing to do just now for sends that were all taken."""
+        return True
+
     async def heed(self, done: Sequence[Done]) -> None:
         """After the settle's commit, outside any transaction."""
         return
