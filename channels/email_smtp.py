@@ -17,7 +17,6 @@ import aiosmtplib
 
 from channels import addresses, estimates
 from channels.base import (
-    Accepted,
     Capabilities,
     Content,
     Errand,
@@ -183,10 +182,7 @@ class EmailSmtp(OneMedium):
                 mail.is_again = True
                 mails.back(mail)
                 return
-            came = outcome(ended)
-            if type(came) is Accepted and not came.provider_id:
-                came = Accepted(provider_id=mail.own_id)
-            mail.errand.ended(came)
+            mail.errand.ended(outcome(ended, mail.own_id))
 
         try:
             await pipeline.carry(mails.next, heard, most=self._pool.left(connection), until=until)

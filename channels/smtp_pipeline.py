@@ -26,7 +26,7 @@ class Stage(StrEnum):
     TEXT = "DATA"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """The server's word on a transaction: a refusal at a stage, or 2xx to the text."""
 

@@ -76,12 +76,12 @@ class NoSignIn(aiosmtplib.SMTPException):
         super().__init__(self.__doc__ or "")
 
 
-def outcome(ended: Ended) -> Outcome:
-    """What came of a transaction."""
+def outcome(ended: Ended, own_id: str = "") -> Outcome:
+    """What came of a transaction. own_id: of the mail, which names it where the server has no name for it."""
     match ended:
         case Reply(code=code, text=text) if code < 300:
             queued = _QUEUED.search(text)
-            return Accepted(provider_id=queued[1] if queued else "")
+            return Accepted(provider_id=queued[1] if queued else own_id)
         case Reply():
             return _refused(ended)
         case Broken(handed_over=True, is_late=late):

@@ -124,7 +124,7 @@ class Kept:
             await connection.execution_options(
                 isolation_level="AUTOCOMMIT"
             )  # who begins and commits is the driver
-            raw = (await connection.get_raw_connection()).driver_connection
+            raw: Any = (await connection.get_raw_connection()).driver_connection
             await raw.execute(_BY_INDEX)
         except BaseException:
             await connection.invalidate()

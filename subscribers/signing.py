@@ -9,12 +9,12 @@ could not be made again.
 import hashlib
 import hmac
 import secrets
-from base64 import b32decode, b32encode
+from base64 import b32decode
 from binascii import Error as NotBase32
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -142,16 +142,23 @@ class Keys:
         part = _PARTS[use]
         return _base32(payload + _mac(self._token_keys[part.family][0], part.octets, payload)[part.place])
 
-    def tokens(self, family: tuple[Use, ...], payload: bytes) -> list[str]:
-        """A token of each use of a family for one payload, made together. Its size is a multiple of five octets.
+    def tokens(self, family: tuple[Use, ...], payloads: Sequence[bytes]) -> list[list[str]]:
+        """For each payload a token of each use of a family, made together. All are of one size, a multiple of five.
 
-        So the payload, like each MAC, fills whole letters, and is written once for all of them.
+        So every payload, like each MAC, fills whole letters, and is written once for all of its tokens.
         """
-        octets = _PARTS[family[0]].octets
-        letters = _base32(payload + _mac(self._token_keys[family][0], octets, payload))
-        at = len(payload) // 5 * 8
-        same = letters[:at]
-        return [same + letters[at : (at := at + MAC_BYTES[use] // 5 * 8)] for use in family]
+        if not payloads:
+            return []
+        octets, key = _PARTS[family[0]].octets, self._token_keys[family][0]
+        letters = _base32(b"".join([payload + _mac(key, octets, payload) for payload in payloads]))
+        ends = [len(payloads[0]) // 5 * 8]
+        for use in family:
+            ends.append(ends[-1] + MAC_BYTES[use] // 5 * 8)
+        found = []
+        for start in range(0, len(letters), ends[-1]):
+            own = letters[start : start + ends[-1]]
+            found.append([own[: ends[0]] + own[at:to] for at, to in pairwise(ends)])
+        return found
 
     def read_token(self, use: Use, token: str) -> bytes | None:
         """The payload of a token of that use, or None. Constant time in the MAC; any key of the ring."""
@@ -210,16 +217,17 @@ def _spreads(octets: int) -> list[tuple[int, int, int]]:
     return found
 
 
-_SPREADS = {octets: _spreads(octets) for octets in (20, 40, 80)}
+_BLOCK = 640  # octets at a time: the longer, the less each costs, up to a point
+_SPREADS = {octets: _spreads(octets) for octets in (20, 40, 80, _BLOCK)}
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz234567".ljust(256, b"-")
 
 
 def _base32(octets: bytes) -> str:
     """Lower-case base32 (RFC 4648) without padding. A mail has five such words: b32encode takes thrice as long."""
     size = len(octets)
-    if size > 80:
-        return b32encode(octets).decode().rstrip("=").lower()
-    width = 20 if size <= 20 else 40 if size <= 40 else 80
+    if size > _BLOCK:
+        return "".join([_base32(octets[at : at + _BLOCK]) for at in range(0, size, _BLOCK)])
+    width = 20 if size <= 20 else 40 if size <= 40 else 80 if size <= 80 else _BLOCK
     number = int.from_bytes(octets) << (width - size) * 8
     for lower, upper, places in _SPREADS[width]:
         number = (number & lower) | ((number & upper) << places)

@@ -8,7 +8,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import select
@@ -20,7 +20,7 @@ from notifier.config import Settings
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed
 from notifier.delivery.limit import at_most
-from notifier.delivery.tokens import attempt_token, delivery_token, links_of, names_of
+from notifier.delivery.tokens import Names, attempt_token, links_of, names_of
 from notifier.models import (
     Delivery,
     Lane,
@@ -97,6 +97,13 @@ class Ready:
     headers: Mapping[str, str]
 
 
+class Personal(NamedTuple):
+    """What differs from copy to copy: the delivery's names, and the recipient's links by the names of their holes."""
+
+    names: Names
+    links: Mapping[str, str]
+
+
 class Contents:
     """Compiled words of the messages in flight. One for a worker; safe to lose at any time."""
 
@@ -134,23 +141,29 @@ class Contents:
             found[row.id] = made[key]
         return found
 
-    def outgoing(self, delivery: Claimed, ready: Ready) -> Outgoing:
+    def personal(self, rows: Sequence[Row]) -> list[Personal]:
+        """What differs from copy to copy, of each row: made for many at once."""
+        names = names_of(self._keys, [row.id for row in rows], self._settings.mail_domain)
+        return [Personal(*each) for each in zip(names, self._links(rows), strict=True)]
+
+    def outgoing(self, delivery: Claimed, ready: Ready, personal: Personal | None = None) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
         keys, words, to_many = self._keys, ready.words, ready.to_many
-        links = self._links(delivery) if to_many or ready.has_links else {}
+        names, links = personal or self.personal([delivery])[0]
+        if not (to_many or ready.has_links):
+            links = {}
         attempt = attempt_token(keys, delivery.id, delivery.number) if ready.names_attempt else ""
         urgent = delivery.lane is Lane.URGENT
         if delivery.medium != Medium.EMAIL:
             return Outgoing(
                 attempt=attempt,
-                delivery=delivery_token(keys, delivery.id),
+                delivery=names.delivery,
                 to=delivery.address,
                 prepared=ready.prepared,
                 values=links,
                 sender=words.sender_number if delivery.medium == Medium.SMS else "",
                 urgent=urgent,
             )
-        names = names_of(keys, delivery.id, self._settings.mail_domain)
         return Outgoing(
             attempt=attempt,
             delivery=names.delivery,
@@ -163,9 +176,10 @@ class Contents:
             urgent=urgent,
         )
 
-    def _links(self, row: Row) -> dict[str, str]:
+    def _links(self, rows: Sequence[Row]) -> list[dict[str, str]]:
         """What differs from person to person, by the name of its hole."""
-        return links_of(self._keys, self._public_url, row.contact_point_id, row.link_version)
+        owners = [(row.contact_point_id, row.link_version) for row in rows]
+        return links_of(self._keys, self._public_url, owners)
 
     async def _words(self, tx: Tx, row: Row) -> Words:
         if row.message_id is not None:
@@ -185,7 +199,7 @@ class Contents:
         try:
             with at_most(LONGEST_SECONDS):
                 channel, content = self._channels[row.channel], content_of(words, Medium(row.medium))
-                estimate = channel.estimate(_with_values(content, self._links(row)))
+                estimate = channel.estimate(_with_values(content, self._links([row])[0]))
                 prepared = channel.prepare(content)
         except Exception as error:
             return f"{UNWRITABLE}: {type(error).__name__}"

@@ -65,9 +65,9 @@ def rehearse(
     return Rehearsed(content=content)
 
 
-def awkward_people(keys: Keys, public_url: str) -> list[Mapping[str, str]]:
+def awkward_people(keys: Keys, public_url: str) -> Sequence[Mapping[str, str]]:
     """The values of people whose personal links are as short and as long as they can be."""
-    return [links_of(keys, public_url, contact_point, version) for contact_point, version in AWKWARD]
+    return links_of(keys, public_url, AWKWARD)
 
 
 @contextlib.contextmanager

@@ -2,14 +2,14 @@
 
 from channels.base import Idempotency, Outgoing, Refusal, Refused
 from notifier.delivery.claim import Claimed
-from notifier.delivery.content import Contents, Ready
+from notifier.delivery.content import Contents, Personal, Ready
 from notifier.delivery.settle import Tried
 
 
-def written(contents: Contents, row: Claimed, ready: Ready) -> Outgoing | Refused:
+def written(contents: Contents, row: Claimed, ready: Ready, personal: Personal) -> Outgoing | Refused:
     """One copy. Words that cannot be filled in for this one person are refused, never retried."""
     try:
-        return contents.outgoing(row, ready)
+        return contents.outgoing(row, ready, personal)
     except Exception as error:
         return Refused(why=Refusal.CONTENT, reason=f"cannot be written: {type(error).__name__}")
 

@@ -122,11 +122,16 @@ def taken(outcome: Accepted, tried: Taken) -> Change:
         tried.number,
         DeliveryState.ACCEPTED,
         outcome=ACCEPTED,
-        provider_id=_clean(outcome.provider_id, 200),
+        provider_id=provider_name(outcome),
         maybe_repeat=tried.maybe_repeat,
         contact_point_id=tried.contact_point_id,
         is_notice=tried.is_notice,
     )
+
+
+def provider_name(outcome: Accepted) -> str:
+    """The provider's name for what it took, fit for its column. Pure."""
+    return _clean(outcome.provider_id, 200)
 
 
 def unsent(tried: Tried, *, now: datetime) -> Change:

@@ -34,6 +34,8 @@ from notifier.delivery.settle import ACCEPTED, Change, Standing
 from notifier.models import Attempt, Delivery, DeliveryState
 from subscribers.models import ContactPoint, ContactPointState, UTCDateTime
 
+Named = tuple[int, int, str]  # of an attempt: delivery, number, the provider's name for it
+
 # A row swept into doubt still takes a late answer.
 WAITS: ColumnElement[bool] = or_(
     Delivery.state == DeliveryState.STARTED, Delivery.state == DeliveryState.IN_DOUBT
@@ -161,7 +163,7 @@ def _settling(
         update(Attempt)
         .where(Attempt.delivery_id == said.c.id, Attempt.number == said.c.number)
         .values(
-            settled_at=func.now(),
+            settled_at=func.transaction_timestamp(),
             provider_id=said.c.provider_id,
             became=case((took_effect, state)),
             **ended,
@@ -175,7 +177,7 @@ _SETTLE, _SETTLE_TAKEN = Shape(_settle), Shape(_settle_taken)
 
 
 async def _on_postgresql(tx: Tx, ended: Sequence[Change]) -> set[int]:
-    plain = [change for change in ended if change.is_plain]
+    plain = [(change.id, change.number, change.provider_id) for change in ended if change.is_plain]
     moved = await record_taken(tx, plain) if plain else set()
     if len(plain) < len(ended):
         others = [change for change in ended if not change.is_plain]
@@ -196,14 +198,11 @@ async def _on_postgresql(tx: Tx, ended: Sequence[Change]) -> set[int]:
     return moved
 
 
-async def record_taken(tx: Tx | Lone, plain: Sequence[Change]) -> set[int]:
-    """As `record`, on PostgreSQL, of those that were taken: in the order of their ids, by one statement."""
-    rows = await _SETTLE_TAKEN.rows(
-        tx,
-        id=list_of([change.id for change in plain]),
-        number=list_of([change.number for change in plain]),
-        provider_id=list_of([change.provider_id for change in plain]),
-    )
+async def record_taken(tx: Tx | Lone, named: Sequence[Named]) -> set[int]:
+    """As `record`, on PostgreSQL, of what was taken and nothing else: by one statement."""
+    ordered = sorted(named)  # two workers lock in the same order
+    ids, numbers, names = zip(*ordered, strict=True)
+    rows = await _SETTLE_TAKEN.rows(tx, id=list_of(ids), number=list_of(numbers), provider_id=list_of(names))
     return {row[0] for row in rows if row[1] is not None}
 
 

@@ -84,7 +84,7 @@ class Governor(Seams):
         """Who may not start: behind an open breaker, or beyond the day's limit. The cost of the rest is counted."""
         shut: list[Waiting] = []
         if await self._gate.has_shut(tx):
-            asking = [Candidate(id=row.id, channel=row.channel, domain=_domain(row)) for row, _ in rows]
+            asking = [Candidate(id=row.id, channel=row.channel, domain=_domain(row)) for row, *_ in rows]
             admitted = await self._gate.admit(tx, asking)
             shut = [Waiting(back.id, back.due_at, back.reason) for back in admitted.back]
             rows = [held for held in rows if held.row.id in admitted.go]
@@ -113,8 +113,8 @@ class Governor(Seams):
         await self._refusals.observe(tx, [(row.message_id, outcome) for row, outcome in ended])
 
     def is_settled(self) -> bool:
-        """No breaker has anything to learn from what went well."""
-        return self._gate.is_calm
+        """No breaker has anything to learn from what went well, and nothing under way is paid for."""
+        return self._gate.is_calm and not self._costs
 
     async def heed(self, done: Sequence[Done]) -> None:
         """Slows down where a provider asks for it."""
@@ -144,13 +144,13 @@ def _domain(row: Claimed) -> str:
 
 
 def _want(held: Held) -> Want:
-    row, ready = held
+    row, ready, _ = held
     sender = ready.words.sender_number if row.medium == Medium.SMS else ""
     return Want(row.channel, ready.parts, sender, _domain(row), row.lane in BULK)
 
 
 def _cost(held: Held) -> Cost:
-    row, ready = held
+    row, ready, _ = held
     team = str(row.team_id or "")
     return Cost(
         id=row.id, channel=row.channel, team=team, lane=row.lane, parts=ready.parts, pence=ready.pence

@@ -129,12 +129,12 @@ class Pipeline:
         made = self._contents.compiled(rows, words)
         poison: dict[str, list[int]] = {}
         ready = []
-        for row in rows:
+        for row, personal in zip(rows, self._contents.personal(rows), strict=True):
             found = made[row.id]
             if isinstance(found, str):
                 poison.setdefault(found, []).append(row.id)
             else:
-                ready.append(Held(row, found))
+                ready.append(Held(row, found, personal))
         for reason, ids in poison.items():
             log.error("held", lane=self.lane.name.lower(), deliveries=len(ids), reason=reason)
             await self._service.db.attempt(partial(hold, ids=ids, owner=self._owner, reason=reason))

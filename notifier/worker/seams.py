@@ -12,16 +12,17 @@ from typing import NamedTuple
 from channels.base import Outcome
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed
-from notifier.delivery.content import Ready
+from notifier.delivery.content import Personal, Ready
 from notifier.delivery.settle import Change
 from notifier.models import Lane
 
 
 class Held(NamedTuple):
-    """A claimed row and its compiled words, which know what a copy costs: as it goes from claim to settle."""
+    """A claimed row, its compiled words, which know what a copy costs, and what is its own: from claim to settle."""
 
     row: Claimed
     ready: Ready
+    personal: Personal
 
 
 class Later(NamedTuple):
@@ -68,7 +69,7 @@ class Seams:
         return
 
     def is_settled(self) -> bool:
-        """Whether `settled` has nothing to do just now for sends that were all taken."""
+        """Whether `settled` and `heed` have nothing to do just now for sends that were all taken."""
         return True
 
     async def heed(self, done: Sequence[Done]) -> None:

@@ -7,20 +7,19 @@ the database is away is written when it is back: nothing new is started meanwhil
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from random import SystemRandom
-from typing import Any
 
 import structlog
 
 from channels.base import Accepted, Outcome
-from notifier.db import Lone, Tx, is_away
+from notifier.db import Tx, is_away
 from notifier.delivery.canary import Canaries
 from notifier.delivery.claim import Claimed
 from notifier.delivery.receipts import match_orphans
 from notifier.delivery.send import tried
-from notifier.delivery.settle import decide, taken, unsent
-from notifier.delivery.settled import record, record_taken
+from notifier.delivery.settle import decide, provider_name, taken, unsent
+from notifier.delivery.settled import Named, record, record_taken
 from notifier.models import DeliveryState, Lane
 from notifier.runtime import Service
 from notifier.worker.loops import rest
@@ -119,30 +118,26 @@ class Settler:
                 tx.on_commit("wake", lane=self._lane.name.lower())
             return done
 
-        done = await (self._at_once(batch) or self._service.db.attempt(write, point="C6", by_index=True))
-        await self._seams.heed(done)
+        plain = self._plain(batch)
+        if plain:
+            await self._service.db.attempt_alone(lambda lone: record_taken(lone, plain), point="C6")
+        else:
+            done = await self._service.db.attempt(write, point="C6", by_index=True)
+            await self._seams.heed(done)
         for name, number in Counter(type(outcome).__name__ for _, outcome in batch).items():
             say = log.debug if name == Accepted.__name__ else log.info
             say("tried", lane=self._lane.name.lower(), outcome=name, deliveries=number)
 
-    def _at_once(self, batch: Sequence[Sent]) -> Coroutine[Any, Any, list[Done]] | None:
-        """As `_write`, where one statement says it all: everything was taken, and nobody else takes part."""
+    def _plain(self, batch: Sequence[Sent]) -> list[Named] | None:
+        """What is all there is to write, where everything was taken and nobody else takes part: as nearly always."""
         if self._service.db.is_sqlite or not self._seams.is_settled():
             return None
-        done = []
+        named = []
         for row, outcome in batch:
-            if type(outcome) is not Accepted or row.is_notice or row.channel in self._receipted:
+            if type(outcome) is not Accepted or row.notice_id or row.channel in self._receipted:
                 return None
-            done.append(Done(row, outcome, taken(outcome, row)))
-        if not self._canaries.are_over({row.message_id for row, _ in batch}):
-            return None
-        changes = sorted([each.change for each in done])  # two workers lock in the same order
-
-        async def write(lone: Lone) -> list[Done]:
-            await record_taken(lone, changes)
-            return done
-
-        return self._service.db.attempt_alone(write, point="C6")
+            named.append((row.id, row.fence, provider_name(outcome)))
+        return named if self._canaries.are_over({row.message_id for row, _ in batch}) else None
 
     def _decided(self, tx: Tx, row: Claimed, outcome: Outcome | None) -> Done:
         if type(outcome) is Accepted:

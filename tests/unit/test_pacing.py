@@ -1,6 +1,7 @@
 """No second holds more than the rate and its burst; a throttle halves it, and time wins it back."""
 
 import random
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import pytest
@@ -195,6 +196,52 @@ async def test_a_count_is_full_at_its_most_until_its_time_is_over() -> None:
     assert found == [2, 3, None]
     clock.now += 3600
     assert await counters.count("texts", 3, 3600, begun=None) == -1
+
+
+class Watched(LocalCounters):
+    """Knows how often it was asked."""
+
+    asked = 0
+
+    async def take(self, asks: Sequence[Ask], rates: Mapping[str, float]) -> Sequence[Turn]:
+        self.asked += 1
+        return await super().take(asks, rates)
+
+
+async def test_what_has_no_limit_is_asked_about_now_and_then_and_all_of_it_is_counted() -> None:
+    clock = Clock()
+    counters = Watched(clock=clock)
+    pacer = Pacer(rates={"sms": 5.0}, shared=counters, clock=clock)
+    want = Want(channel="mail", domain="d")
+    for _ in range(200):
+        assert await pacer.take([want] * 3) == [0.0] * 3
+        clock.now += 0.01
+    assert 15 <= counters.asked <= 25
+    await pacer.heed(want, Throttled(after_seconds=0))  # halves what passed just before: 300 a second
+    assert counters._buckets["mail"].limit == pytest.approx(150, rel=0.1)
+    asked = counters.asked
+    waits = [await pacer.take([want] * 3) for _ in range(100)]
+    assert (counters.asked, any(waits[-1])) == (asked + 100, True)
+
+
+async def test_a_limit_that_another_worker_met_is_heeded_within_a_tenth_of_a_second() -> None:
+    clock = Clock()
+    counters = LocalCounters(clock=clock)
+    one, other = [Pacer(rates={}, shared=counters, clock=clock) for _ in range(2)]
+    want = Want(channel="mail")
+    assert await one.take([want]) == [0.0]
+    await other.heed(want, Throttled(after_seconds=5))
+    clock.now += 0.1
+    assert (await one.take([want]))[0] > 4
+
+
+async def test_what_has_a_limit_is_asked_about_each_time() -> None:
+    clock = Clock()
+    counters = Watched(clock=clock)
+    pacer = Pacer(rates={"sms": 5.0}, shared=counters, clock=clock)
+    for _ in range(10):
+        await pacer.take([Want(channel="sms")])
+    assert counters.asked == 10
 
 
 def test_rates_are_read_off_the_setting() -> None:

@@ -1,5 +1,6 @@
 """Signed names: they survive what mail does to them, and nothing else."""
 
+from base64 import b32encode
 from uuid import UUID
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.delivery import tokens
+from subscribers import signing
 from subscribers.signing import CannotOpen, Keys, Use
 
 KEYS = Keys(["newest secret of the ring", "older secret of the ring"])
@@ -43,6 +45,34 @@ def test_a_token_is_good_for_one_use_alone() -> None:
     link = tokens.link_token(KEYS, Use.MANAGE, UUID(int=1), 0)
     assert tokens.read_link_token(KEYS, Use.UNSUBSCRIBE, link) is None
     assert tokens.read_link_token(KEYS, Use.MANAGE, link) == (UUID(int=1), 0)
+
+
+@given(st.lists(ids, max_size=60), st.lists(st.tuples(st.uuids(), st.integers(0, 2**31)), max_size=60))
+def test_tokens_made_together_are_those_made_one_by_one(
+    deliveries: list[int], owners: list[tuple[UUID, int]]
+) -> None:
+    names = tokens.names_of(KEYS, deliveries, "link.example")
+    assert [each.delivery for each in names] == [tokens.delivery_token(KEYS, id_) for id_ in deliveries]
+    assert [tokens.read_reply_address(KEYS, each.reply) for each in names] == deliveries
+    assert [tokens.read_bounce_address(KEYS, each.bounce) for each in names] == deliveries
+    links = tokens.links_of(KEYS, "https://link.example", owners)
+    for name, use in ("manage_url", Use.MANAGE), ("unsubscribe_url", Use.UNSUBSCRIBE):
+        ends = [each[name].rpartition("/")[2] for each in links]
+        assert ends == [tokens.link_token(KEYS, use, *owner) for owner in owners]
+        assert [tokens.read_link_token(KEYS, use, end) for end in ends] == owners
+
+
+def test_no_part_of_a_common_mac_is_that_of_another_use() -> None:
+    (names,) = tokens.names_of(KEYS, [7], "link.example")
+    reply = names.reply.partition("@")[0].removeprefix("reply+")
+    assert tokens.read_delivery_token(KEYS, names.delivery) == 7
+    assert tokens.read_delivery_token(KEYS, reply) is None
+    assert len({names.delivery[16:], reply[16:], names.bounce[23:39]}) == 3
+
+
+@given(st.binary(max_size=2000))
+def test_words_are_base32_as_the_standard_has_it(octets: bytes) -> None:
+    assert signing._base32(octets) == b32encode(octets).decode().rstrip("=").lower()
 
 
 def test_tokens_of_an_older_secret_are_read_while_it_is_in_the_ring() -> None:
