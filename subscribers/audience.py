@@ -1,20 +1,18 @@
 """Who a message is for: one SELECT over live subscriptions as they stood at a moment.
 
-The statement is embedded in the plan's INSERT … SELECT and in the count before approval, so the two
-cannot differ. One row for each contact point, however many of a person's areas or topics match. People are
-walked in the order of their ids, over indexes that hold all that is asked: a page costs what it holds.
+The statement is embedded in the plan's INSERT … SELECT; its conditions are those of the count before approval
+(`reach`), so the two cannot differ. One row for each contact point, however many of a person's areas or topics match.
+People are walked in the order of their ids, over indexes that hold all that is asked: a page costs what it holds.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    CTE,
     ColumnElement,
-    Integer,
     Select,
     String,
     and_,
@@ -22,15 +20,13 @@ from sqlalchemy import (
     cast,
     exists,
     func,
-    literal_column,
+    literal,
     null,
     or_,
     select,
     true,
-    union_all,
 )
 
-from subscribers.dialects import middle_of, read_widely
 from subscribers.grid import CELL_METRES, in_cells
 from subscribers.models import (
     Area,
@@ -42,7 +38,7 @@ from subscribers.models import (
     Subscription,
     Transaction,
 )
-from subscribers.samples import Sample, chosen, draw, table_of
+from subscribers.samples import Sample, chosen
 
 Rows = Select[*tuple[Any, ...]]
 
@@ -97,20 +93,6 @@ class Criteria:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reach:
-    """How many people and addresses an audience has, by medium; waiting are those who chose a digest."""
-
-    people: int
-    at_once: Mapping[str, int]
-    waiting: Mapping[str, int]
-
-    @property
-    def deliveries(self) -> int:
-        """Every delivery that will be planned, digests included."""
-        return sum(self.at_once.values()) + sum(self.waiting.values())
-
-
-@dataclass(frozen=True, kw_only=True)
 class Span:
     """Subscribers whose id lies above `after`, and not above `upto`; None: no bound."""
 
@@ -125,47 +107,46 @@ class Span:
 EVERYBODY = Span()
 
 
-def select_people(
-    criteria: Criteria, as_of: datetime, span: Span = EVERYBODY, *, drawn: CTE | None = None
-) -> Rows:
-    """SELECT subscriber_id, soonest (0 at once, 1 daily, 2 weekly): one row for each person meant.
+def select_people(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY) -> Rows:
+    """SELECT subscriber_id, frequency: one row for each person meant, with the soonest they asked for.
 
-    Whether an address of theirs is live, `select_audience` asks. A person who asked for one matching
-    subscription at once gets it at once. drawn: the sample's `table_of`, where one statement asks more than once.
-    Raises ValueError for a sample that is not drawn.
+    Whether an address of theirs is live, `select_audience` asks. Raises ValueError for a sample that is not drawn.
     """
-    people = _everyone(criteria, as_of, span, in_strata=criteria.sample is not None)
-    if criteria.sample is None:
-        return people
-    return chosen(people, criteria.sample, drawn if drawn is not None else table_of(criteria.sample))
+    people = everyone(criteria, as_of, span)
+    return chosen(people, criteria.sample) if criteria.sample else people
 
 
-def _everyone(criteria: Criteria, as_of: datetime, span: Span, *, in_strata: bool) -> Rows:
-    """in_strata: with area_code, the first by its code of those that match."""
-    rank = case(
-        (Subscription.frequency == Frequency.AT_ONCE, 0),
-        (Subscription.frequency == Frequency.DAILY, 1),
-        else_=2,
-    )
-    # Each condition and reckoning here is made for some five million rows of a million people: none in vain.
-    wants_any = set(criteria.wanted_by) == set(LeastPriority)
+def everyone(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY) -> Rows:
+    """The same whatever the sample; where there is one, with area_code, the first by its code of those that match."""
+    soonest = func.min(Subscription.frequency)  # as their names sort
     return (
         select(
             Subscription.subscriber_id,
-            (literal_column("0", Integer) if criteria.ignores_digest else func.min(rank)).label("soonest"),
-            *([func.min(Subscription.area_code).label("area_code")] if in_strata else []),
+            (literal(Frequency.AT_ONCE.value) if criteria.ignores_digest else soonest).label("frequency"),
+            *([func.min(Subscription.area_code).label("area_code")] if criteria.sample else []),
         )
-        .where(
-            *span.holds(Subscription.subscriber_id),
-            *([] if criteria.is_everywhere else [Subscription.area_code.in_(criteria.areas)]),
-            *([Subscription.topic_slug.in_(criteria.topics)] if criteria.topics else []),
-            *([] if wants_any else [Subscription.least_priority.in_(criteria.wanted_by)]),
-            *_stood(as_of),
-            *_at_home(criteria),
-            *_left_in(criteria, as_of),
-        )
+        .where(*matching(criteria, as_of, span))
         .group_by(Subscription.subscriber_id)
     )
+
+
+def matching(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY) -> list[ColumnElement[bool]]:
+    """Conditions on subscriptions: all that is asked but the sample."""
+    # Each is asked of some five million rows of a million people: none in vain, and none dearer than it must be.
+    unheard = [each for each in LeastPriority if each not in criteria.wanted_by]
+    if len(unheard) == 1:
+        heard = [Subscription.least_priority != unheard[0]]
+    else:
+        heard = [Subscription.least_priority.in_(criteria.wanted_by)] if unheard else []
+    return [
+        *span.holds(Subscription.subscriber_id),
+        *([] if criteria.is_everywhere else [Subscription.area_code.in_(criteria.areas)]),
+        *([Subscription.topic_slug.in_(criteria.topics)] if criteria.topics else []),
+        *heard,
+        *_stood(as_of),
+        *_at_home(criteria),
+        *_left_in(criteria, as_of),
+    ]
 
 
 def select_audience(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY) -> Rows:
@@ -174,11 +155,7 @@ def select_audience(criteria: Criteria, as_of: datetime, span: Span = EVERYBODY)
     # Where nearly everybody is meant, each table is read in the same stretch; else each person is looked up. A stretch
     # within one step of PostgreSQL's histogram looks like a single row to it, and it would read the stretch for each.
     beside = span if criteria.is_nearly_everybody else EVERYBODY
-    digest = case(
-        (people.c.soonest == 0, None),
-        (people.c.soonest == 1, Frequency.DAILY.value),
-        else_=Frequency.WEEKLY.value,
-    )
+    digest = case((people.c.frequency == Frequency.AT_ONCE, None), else_=people.c.frequency)
     return (
         select(
             ContactPoint.id.label("contact_point_id"),
@@ -203,66 +180,6 @@ def live_addresses(criteria: Criteria, as_of: datetime) -> list[ColumnElement[bo
     ]
 
 
-async def count(tx: Transaction, criteria: Criteria, as_of: datetime) -> Reach:
-    """The reach of an audience, from the very statement that will be planned: one pass over its people.
-
-    On PostgreSQL in two halves side by side, where its statistics know a middle; any would be right.
-    """
-    await read_widely(tx)
-    middle = None if criteria.homes else await middle_of(tx, Subscriber.__tablename__, Subscriber.id.name)
-    spans = [Span(upto=middle), Span(after=middle)] if middle else [EVERYBODY]
-    drawn = table_of(criteria.sample) if criteria.sample else None
-    halves = (await tx.execute(union_all(*(_counted(criteria, as_of, each, drawn) for each in spans)))).all()
-    people, *numbers = (sum(int(number) for number in column) for column in zip(*halves, strict=True))
-    soon = dict(zip(criteria.media, numbers[::2], strict=True))
-    all_ = dict(zip(criteria.media, numbers[1::2], strict=True))
-    if criteria.ignores_digest:
-        soon = all_
-    later = {medium: number - soon[medium] for medium, number in all_.items()}
-    return Reach(
-        people=people,
-        at_once={medium: number for medium, number in soon.items() if number},
-        waiting={medium: number for medium, number in later.items() if number},
-    )
-
-
-def _counted(criteria: Criteria, as_of: datetime, span: Span, drawn: CTE | None) -> Rows:
-    """SELECT people, and for each medium those at once and those in all. One row."""
-    people = select_people(criteria, as_of, span, drawn=drawn).subquery("meant")
-    each = (
-        select(
-            func.min(people.c.soonest).label("soonest"),
-            *(func.count().filter(ContactPoint.medium == medium).label(medium) for medium in criteria.media),
-        )
-        .join(ContactPoint, people.c.subscriber_id == ContactPoint.subscriber_id)
-        .where(*live_addresses(criteria, as_of), *span.holds(ContactPoint.subscriber_id))
-        .group_by(ContactPoint.subscriber_id)
-        .subquery("each")
-    )
-    sums = [
-        func.coalesce(func.sum(each.c[medium]).filter(*soon), 0)
-        for medium in criteria.media
-        for soon in ([each.c.soonest == 0], [each.c.soonest >= 0])
-    ]
-    return select(func.count(), *sums).select_from(each)
-
-
-async def with_sample_drawn(tx: Transaction, criteria: Criteria, as_of: datetime) -> Criteria:
-    """The same criteria, their sample drawn among the people who can be reached at that moment.
-
-    The same seed, moment and rows draw the same people, on either database. Reads about four times the
-    people drawn; where more than a quarter of the audience is drawn, all of it, 100 bytes a person.
-    """
-    if criteria.sample is None or criteria.sample.marks is not None:
-        return criteria
-    await read_widely(tx)
-    reachable = exists().where(
-        ContactPoint.subscriber_id == Subscription.subscriber_id, *live_addresses(criteria, as_of)
-    )
-    people = _everyone(criteria, as_of, EVERYBODY, in_strata=True).where(reachable)
-    return replace(criteria, sample=await draw(tx, people, criteria.sample))
-
-
 async def page_end(
     tx: Transaction, criteria: Criteria, as_of: datetime, *, after: UUID | None, people: int
 ) -> UUID | None:
@@ -274,6 +191,8 @@ async def page_end(
         each = select(Subscriber.id).where(*Span(after=after).holds(Subscriber.id)).order_by(Subscriber.id)
         last: UUID | None = await tx.scalar(each.offset(people - 1).limit(1))
         return last
+    if criteria.sample and criteria.sample.size < people:
+        return None
     meant = select_people(criteria, as_of, Span(after=after)).subquery("meant")
     found: UUID | None = await tx.scalar(
         select(meant.c.subscriber_id).order_by(meant.c.subscriber_id).offset(people - 1).limit(1)

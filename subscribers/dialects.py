@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, text
+from sqlalchemy import BigInteger, Select, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -35,14 +35,33 @@ async def analyze(tx: Transaction, *tables: str, written: int) -> None:
         await tx.execute(text(f"ANALYZE {table}"))
 
 
-async def read_widely(tx: Transaction) -> None:
+def with_least(tx: Transaction, rows: Select[Any], key: Any, column: Any) -> Select[Any]:
+    """One row for each key, with the column's least value under its name. rows: a SELECT of the key.
+
+    PostgreSQL reads it off an index over both, a third cheaper than by the aggregate.
+    """
+    if tx.dialect == "postgresql":
+        return rows.add_columns(column).ext(postgresql.distinct_on(key)).order_by(key, column)
+    return rows.add_columns(func.min(column).label(column.name)).group_by(key)
+
+
+async def read_widely(tx: Transaction, *, in_groups: bool = False) -> None:
     """For the rest of the transaction: statements walk indexes in order, side by side, whatever their number.
 
     Left to itself the planner hashes millions of rows, which it thinks fewer, and compiles the statement first.
+    in_groups: it may hash what falls into few groups; millions of people are more than it is given room for.
     """
     if tx.dialect == "postgresql":
-        for setting in ("jit = off", "enable_hashagg = off", "enable_hashjoin = off", "work_mem = '64MB'"):
-            await tx.execute(text(f"SET LOCAL {setting}"))
+        await tx.execute(_IN_GROUPS if in_groups else _IN_ORDER)
+
+
+_WIDELY = "set_config('jit', 'off', true), set_config('enable_hashjoin', 'off', true)"
+_IN_ORDER = text(
+    f"SELECT {_WIDELY}, set_config('enable_hashagg', 'off', true), set_config('work_mem', '64MB', true)"
+)
+_IN_GROUPS = text(
+    f"SELECT {_WIDELY}, set_config('enable_hashagg', 'on', true), set_config('work_mem', '4MB', true)"
+)
 
 
 async def write_widely(tx: Transaction, *, in_step: bool = False) -> None:
@@ -69,6 +88,17 @@ async def middle_of(tx: Transaction, table: str, column: str) -> UUID | None:
     return found
 
 
+async def about(tx: Transaction, table: Any) -> int:
+    """About how many rows a table has: PostgreSQL's own statistics, 0 where it has none; SQLite counts them."""
+    if tx.dialect == "postgresql":
+        known = await tx.scalar(_ABOUT, {"table": table.__tablename__})
+        return max(int(known or 0), 0)
+    return int(await tx.scalar(select(func.count()).select_from(table)))
+
+
+_ABOUT = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:table AS regclass)")
+
+
 _MIDDLE = text(
     "SELECT bounds[(array_length(bounds, 1) + 1) / 2] FROM ("
     " SELECT CAST(CAST(histogram_bounds AS text) AS uuid[]) AS bounds FROM pg_stats"
@@ -86,8 +116,9 @@ class low_bits(FunctionElement[int]):  # noqa: N801 - reads as a function
 
 @compiles(low_bits, "postgresql")
 def _low_bits_of_uuid(element: Any, compiler: Any, **more: Any) -> str:
-    column = compiler.process(element.clauses, **more)
-    return f"CAST(CAST('x' || right(CAST({column} AS text), 8) AS bit(32)) AS bigint)"
+    octets = f"uuid_send({compiler.process(element.clauses, **more)})"  # a third of the cost of its text
+    each = (f"(CAST(get_byte({octets}, {12 + place}) AS bigint) << {24 - 8 * place})" for place in range(4))
+    return f"({' | '.join(each)})"
 
 
 @compiles(low_bits, "sqlite")

@@ -294,6 +294,8 @@ class ConsentEvent(Base):
 
 
 class Frequency(StrEnum):
+    """How soon a person wants what is sent; the sooner, the earlier in the alphabet: audiences rely on it."""
+
     AT_ONCE = "at_once"
     DAILY = "daily"
     WEEKLY = "weekly"
@@ -342,8 +344,8 @@ class Subscription(Base):
         Index(
             "ix_subscriptions_reach",
             "subscriber_id",
-            "area_code",
-            postgresql_include=["topic_slug", "least_priority", "frequency", "started_at", "ended_at"],
+            "frequency",
+            postgresql_include=["area_code", "topic_slug", "least_priority", "started_at", "ended_at"],
         ),
     )
 

@@ -5,18 +5,16 @@ those with the lowest marks are drawn. So a sample is kept as its seed and the h
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Integer, Select, String, column, func, select, values
+from sqlalchemy import CTE, ColumnElement, Integer, Select, String, column, select, values
 
 from subscribers.dialects import low_bits
-from subscribers.models import Transaction
 
-PRIME = 2**31 - 1
-SPARE = 4  # so many times the people wanted are looked at first
+PRIME = 2**31 - 1  # marks are below it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,48 +41,46 @@ def allocate(sizes: Mapping[str, int], wanted: int) -> dict[str, int]:
     return {code: share for code, share in shares.items() if share}
 
 
-def table_of(sample: Sample) -> CTE:
-    """The marks as rows (area_code, highest), once for a statement. Raises ValueError if the sample is not drawn."""
-    if sample.marks is None:
-        raise ValueError("this sample is not drawn yet")
-    rows = sorted(sample.marks.items()) or [("", -1)]
-    area_code, highest = column("area_code", String), column("highest", Integer)
-    return values(area_code, highest, name="drawn", literal_binds=True).data(rows).cte("drawn")
+def first_look(size: int, *, people: int, areas: int) -> int:
+    """The mark up to which a draw looks first, so that hardly an area finds too few. people, areas: about so many in all.
+
+    Of what an area of the usual size has to give it looks at five deviations more, and a dozen.
+    """
+    if size >= people:
+        return PRIME
+    share = size / max(areas, 1)
+    looked_at = (share + 5 * sqrt(share) + 12) * max(areas, 1)
+    return min(PRIME, int(PRIME * looked_at / people))
 
 
-def chosen(people: Select[*tuple[Any, ...]], sample: Sample, drawn: CTE) -> Select[*tuple[Any, ...]]:
-    """Those of `people` (subscriber_id, soonest, area_code) whose mark stands in `drawn`."""
-    everyone = people.subquery("everyone")
+def highest_drawn(shares: Mapping[str, int], marks: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """Of each area the highest mark drawn. marks: area → its lowest marks, at least as many as its share."""
+    lowest = {code: sorted(marks[code])[:share] for code, share in shares.items() if code in marks}
+    return {code: drawn[-1] for code, drawn in lowest.items() if drawn}
+
+
+def chosen(people: Select[*tuple[Any, ...]], sample: Sample) -> Select[*tuple[Any, ...]]:
+    """Those of `people` (subscriber_id, frequency, area_code) who are drawn. Raises ValueError before the draw."""
+    everyone, drawn = people.subquery("everyone"), _table_of(sample)
     return (
-        select(everyone.c.subscriber_id, everyone.c.soonest)
+        select(everyone.c.subscriber_id, everyone.c.frequency)
         .join(drawn, drawn.c.area_code == everyone.c.area_code)
-        .where(_mark(everyone.c.subscriber_id, sample.seed) <= drawn.c.highest)
+        .where(mark(everyone.c.subscriber_id, sample.seed) <= drawn.c.highest)
     )
 
 
-async def draw(tx: Transaction, people: Select[*tuple[Any, ...]], sample: Sample) -> Sample:
-    """The sample with its marks, drawn among `people` (subscriber_id, area_code)."""
-    everyone = people.subquery("everyone")
-    counted = select(everyone.c.area_code, func.count().label("people")).group_by(everyone.c.area_code)
-    sizes = {row.area_code: row.people for row in await tx.execute(counted)}
-    if not sizes:
-        return replace(sample, marks={})
-    shares = allocate(sizes, sample.size)
-    mark = _mark(everyone.c.subscriber_id, sample.seed).label("mark")
-    limit = PRIME * SPARE * sum(shares.values()) // sum(sizes.values())
-    while True:
-        marks: dict[str, list[int]] = defaultdict(list)
-        for row in await tx.execute(select(everyone.c.area_code, mark).where(mark <= limit)):
-            marks[row.area_code].append(row.mark)
-        if limit >= PRIME or all(len(marks[code]) >= share for code, share in shares.items()):
-            break
-        limit *= SPARE
-    return replace(sample, marks={code: sorted(marks[code])[share - 1] for code, share in shares.items()})
-
-
-def _mark(subscriber: Any, seed: int) -> ColumnElement[int]:
+def mark(subscriber: Any, seed: int) -> ColumnElement[int]:
     """A number below 2³¹ - 1, by a hash of Carter and Wegman's family that the seed picks; fits 63 bits on the way."""
     factor, shift = (
         int.from_bytes(hashlib.sha256(f"{seed} {use}".encode()).digest()) for use in ("factor", "shift")
     )
     return (low_bits(subscriber) * (factor % (PRIME - 1) + 1) + shift % PRIME) % PRIME
+
+
+def _table_of(sample: Sample) -> CTE:
+    """The marks as rows (area_code, highest), once for a statement."""
+    if sample.marks is None:
+        raise ValueError("this sample is not drawn yet")
+    rows = sorted(sample.marks.items()) or [("", -1)]
+    area_code, highest = column("area_code", String), column("highest", Integer)
+    return values(area_code, highest, name="drawn", literal_binds=True).data(rows).cte("drawn")

@@ -5,7 +5,8 @@ planned. So the first must have ended (done or stopped): until then it is not kn
 digests do not, for whoever read what was wrong should not wait for what is right.
 """
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -31,30 +32,28 @@ from sqlalchemy.orm import aliased
 
 from notifier.broadcast.draft import Draft
 from notifier.broadcast.kinds import life_of
-from notifier.broadcast.narrow import ENDED, GOT, criteria_of
+from notifier.broadcast.narrow import ENDED, GOT
 from notifier.broadcast.stuck import GIVEN_UP_UNKNOWN
 from notifier.db import Tx
 from notifier.errors import Conflict, NotFound
 from notifier.models import Delivery, DeliveryState, Kind, Lane, Message, MessageState, MessageText
-from subscribers.audience import Reach, select_audience
 from subscribers.dialects import insert_for
 from subscribers.models import ContactPoint, ContactPointState, UTCDateTime
+from subscribers.reach import Reach
 from templates import render
 from templates.languages import ENGLISH
 
 
-async def people_of(tx: Tx, row: Row[Any]) -> Select[*tuple[Any, ...]]:
-    """The SELECT of a message's audience: by its criteria, or for a correction by what it corrects.
+def people_of(tx: Tx, row: Row[Any]) -> Select[*tuple[Any, ...]]:
+    """The SELECT of a correction's audience: by what it corrects.
 
-    row: of `messages`. Columns: contact_point_id, subscriber_id, medium, language, digest; for a correction also
-    channel, the one the first message went by.
+    row: of `messages`. Columns: contact_point_id, subscriber_id, medium, language, digest, and channel, the one the
+    first message went by.
     """
     as_of = row.frozen_at or tx.now
-    if row.corrects_id:
-        return select_reached(row.corrects_id).where(
-            or_(ContactPoint.state == ContactPointState.ACTIVE, ContactPoint.stopped_at > as_of)
-        )
-    return select_audience(await criteria_of(tx, Kind(row.kind), row.criteria), as_of)
+    return select_reached(row.corrects_id).where(
+        or_(ContactPoint.state == ContactPointState.ACTIVE, ContactPoint.stopped_at > as_of)
+    )
 
 
 def select_reached(message: UUID) -> Select[*tuple[Any, ...]]:
@@ -130,12 +129,21 @@ async def bound(tx: Tx, draft: Draft, original: UUID) -> Draft:
     )
 
 
-async def reach(tx: Tx, row: Row[Any]) -> Reach:
-    """Whom a correction would reach now, posts included. row: of `messages`."""
-    found = (await people_of(tx, row)).subquery()
-    counted = await tx.execute(select(found.c.medium, func.count().label("number")).group_by(found.c.medium))
+async def reach(tx: Tx, row: Row[Any], languages: Sequence[str] = ()) -> Reach:
+    """Whom a correction would reach now, posts included. row: of `messages`. languages: to be counted apart."""
+    found = people_of(tx, row).subquery()
+    read = [found.c.medium, found.c.language]
+    counted = (await tx.execute(select(*read, func.count().label("number")).group_by(*read))).all()
+    at_once: Counter[str] = Counter()
+    for each in counted:
+        at_once[each.medium] += each.number
     people = await tx.scalar(select(func.count(found.c.subscriber_id.distinct())))
-    return Reach(people=people or 0, at_once={each.medium: each.number for each in counted}, waiting={})
+    return Reach(
+        people=people or 0,
+        at_once=dict(at_once),
+        waiting={},
+        reading={(each.medium, each.language): each.number for each in counted if each.language in languages},
+    )
 
 
 async def require_ended(tx: Tx, original: UUID) -> None:
@@ -161,7 +169,7 @@ async def plan_page(tx: Tx, row: Row[Any], *, page: int) -> bool:
         .offset(page - 1)
         .limit(1)
     )
-    people = (await people_of(tx, row)).where(*cursor)
+    people = people_of(tx, row).where(*cursor)
     if upper is not None:
         people = people.where(Delivery.contact_point_id <= upper)
     made = await _deliveries(tx, row, people.subquery("people"))

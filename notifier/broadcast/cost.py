@@ -1,26 +1,15 @@
-"""How many copies a message makes, by medium and language: what its cost is reckoned from."""
+"""How many copies a message makes, by medium and language: what its cost is reckoned from. Pure."""
 
 from collections.abc import Mapping
-from uuid import UUID
 
-from sqlalchemy import case, func, select
-
-from notifier.broadcast.correct import people_of
-from notifier.db import Tx
-from notifier.models import Message, MessageText
+from subscribers.reach import Reach
+from templates.languages import ENGLISH
 
 
-async def copies(tx: Tx, message: UUID) -> Mapping[tuple[str, str], int]:
-    """(medium, language of the words they will read) → people who get it at once, from the statement that plans."""
-    row = (await tx.execute(select(Message.__table__).where(Message.id == message))).one()
-    languages = (
-        await tx.execute(select(MessageText.language).where(MessageText.message_id == message))
-    ).scalars()
-    people = (await people_of(tx, row)).subquery("people")
-    language = case((people.c.language.in_(languages.all()), people.c.language), else_="en")
-    rows = await tx.execute(
-        select(people.c.medium, language.label("language"), func.count().label("number"))
-        .where(people.c.digest.is_(None))
-        .group_by(people.c.medium, language)
-    )
-    return {(found.medium, found.language): found.number for found in rows}
+def copies(reach: Reach) -> Mapping[tuple[str, str], int]:
+    """(medium, language of the words they will read) → how many get it at once. reach: counted by its languages."""
+    made = dict(reach.reading)
+    for medium, number in reach.at_once.items():
+        others = sum(read for (by, _), read in reach.reading.items() if by == medium)
+        made[medium, ENGLISH] = number - others
+    return {key: number for key, number in made.items() if number}

@@ -10,13 +10,14 @@ from uuid import UUID
 from sqlalchemy import update
 
 from notifier.broadcast import overview, places
-from notifier.broadcast.approve import approve, reach
+from notifier.broadcast.approve import approve, meant
 from notifier.broadcast.doubles import require_single
 from notifier.broadcast.overview import Written
 from notifier.db import Tx
 from notifier.errors import Conflict
 from notifier.models import Message, MessageState
 from notifier.staff.roles import needs_second_approval
+from subscribers.reach import Reach
 
 CHANGED = "Somebody has changed this message since you looked at it. Read it again before you approve it."
 NEEDS_TWO = "This message needs two officers to approve it. Approve it on the desk."
@@ -29,11 +30,11 @@ class Step(StrEnum):
     APPROVED = "approved"
 
 
-async def needs_second(tx: Tx, written: Written) -> bool:
-    """Must two officers approve this message as it stands?"""
+async def needs_second(tx: Tx, written: Written, reach: Reach) -> bool:
+    """Must two officers approve this message as it stands? reach: its own, now."""
     return needs_second_approval(
         lane=written.lane,
-        audience_count=(await reach(tx, written.id)).deliveries,
+        audience_count=reach.deliveries,
         is_within_own_wards=await places.is_within_own(tx, written.team_id, written.areas),
     )
 
@@ -55,15 +56,24 @@ async def press(
     and there is none; LikelyDouble where the same words went out lately, unless allow_duplicate.
     """
     written = await overview.get(tx, message, [team], hold=True)
-    doubles = None
+    doubles = known = None
     if written.state is MessageState.DRAFT:
         if fingerprint is not None and fingerprint != written.fingerprint:
             raise Conflict(CHANGED)
         doubles = await require_single(tx, message, team=team, allow=allow_duplicate)
+        known = await meant(tx, message)
         is_first = written.approved_by in (None, officer)
-        if is_first and await needs_second(tx, written):
+        if is_first and await needs_second(tx, written, known.reach):
             return await _keep_first(tx, message, officer)
-    await approve(tx, message, team=team, officer=officer, doubles=doubles, canary_above=canary_above)
+    await approve(
+        tx,
+        message,
+        team=team,
+        officer=officer,
+        doubles=doubles,
+        canary_above=canary_above,
+        known=known,
+    )
     return Step.APPROVED
 
 

@@ -7,6 +7,7 @@ are (a postcode to measure from) become what they stand for when the draft is sa
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +18,10 @@ from notifier.db import Tx
 from notifier.errors import Invalid
 from notifier.models import Delivery, DeliveryState, Kind, Message, MessageState
 from subscribers import postcodes
-from subscribers.audience import Circle, Criteria, is_everywhere, with_descendants, with_sample_drawn
+from subscribers.audience import Circle, Criteria, is_everywhere, with_descendants
 from subscribers.models import Area, ContactPoint, Postcode, Topic
 from subscribers.postcodes import Whole
+from subscribers.reach import Reach, count, draw
 from subscribers.samples import Sample
 from templates.languages import NAMES
 
@@ -144,15 +146,29 @@ async def areas_of(tx: Tx, stored: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 async def criteria_of(tx: Tx, kind: Kind, stored: Mapping[str, Any]) -> Criteria:
-    """The audience that a message's stored criteria describe.
+    """The audience that a message's stored criteria describe; a sample that is not drawn yet (of a draft) as of now."""
+    criteria = await _asked_for(tx, kind, stored)
+    if criteria.sample and criteria.sample.marks is None:
+        criteria, _ = await draw(tx, criteria, tx.now)
+    return criteria
 
-    A sample that is not drawn yet (of a draft) is drawn as of now, so that it can be counted.
-    """
+
+async def counted(
+    tx: Tx, kind: Kind, stored: Mapping[str, Any], as_of: datetime, *, languages: Sequence[str] = ()
+) -> tuple[Criteria, Reach]:
+    """The same, and how many that is; languages: as `reach.count` takes them. One pass over the people."""
+    criteria = await _asked_for(tx, kind, stored)
+    if criteria.sample and criteria.sample.marks is None:
+        return await draw(tx, criteria, tx.now, languages)
+    return criteria, await count(tx, criteria, as_of, languages)
+
+
+async def _asked_for(tx: Tx, kind: Kind, stored: Mapping[str, Any]) -> Criteria:
     without, near = stored.get("without", {}), stored.get("near")
     whole = bool(stored.get("everywhere"))
     areas = () if whole else await areas_of(tx, stored)
     left_out = await _inside(tx, without.get("areas", ()))
-    criteria = Criteria(
+    return Criteria(
         areas=areas,
         is_everywhere=whole or (not left_out and await is_everywhere(tx, areas)),
         topics=tuple(stored["topics"]),
@@ -167,7 +183,6 @@ async def criteria_of(tx: Tx, kind: Kind, stored: Mapping[str, Any]) -> Criteria
         without=_got([UUID(each) for each in without["messages"]]) if "messages" in without else None,
         sample=Sample(**stored["sample"]) if "sample" in stored else None,
     )
-    return await with_sample_drawn(tx, criteria, tx.now)
 
 
 def frozen(stored: Mapping[str, Any], criteria: Criteria) -> dict[str, Any]:

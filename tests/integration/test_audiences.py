@@ -18,7 +18,7 @@ from subscribers.admit import admit
 from subscribers.consent import Choices
 from subscribers.imports import Candidate
 from subscribers.models import ContactPoint, Postcode, Subscriber, Subscription
-from subscribers.samples import _mark
+from subscribers.samples import mark
 from subscribers.subscriptions import Wanted, set_wanted
 from tests.integration.ledger import publish, world_of
 from tests.world import BOROUGH, TOPIC, World, make_people, ward
@@ -270,7 +270,7 @@ async def _marks(db: Database, ids: Sequence[UUID]) -> dict[UUID, int]:
             for id_ in ids
         ]
         await tx.execute(insert(Subscriber), rows)
-        marks = await tx.execute(select(Subscriber.id, _mark(Subscriber.id, 5).label("mark")))
+        marks = await tx.execute(select(Subscriber.id, mark(Subscriber.id, 5).label("mark")))
         return {row.id: row.mark for row in marks}
 
 

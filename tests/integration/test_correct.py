@@ -132,7 +132,7 @@ async def test_a_correction_of_a_large_alert_needs_two_officers_as_the_alert_did
     async with db.transaction() as tx:
         written = await overview.get(tx, message, None)
         assert written.lane is Lane.URGENT
-        assert await endorse.needs_second(tx, written)
+        assert await endorse.needs_second(tx, written, await approve.reach(tx, message))
 
 
 async def test_what_waits_for_a_person_is_sent_again_flagged_or_given_up(

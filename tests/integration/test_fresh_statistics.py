@@ -12,10 +12,11 @@ from notifier.cli import notifier
 from notifier.cli.areas import import_file
 from notifier.db import Database
 from subscribers import postcode_files
-from subscribers.audience import Criteria, count
+from subscribers.audience import Criteria
 from subscribers.imports import COLUMNS
 from subscribers.models import LeastPriority, Postcode
 from subscribers.postcode_import import Import
+from subscribers.reach import count
 from subscribers.signing import Keys
 from tests.world import BOROUGH, TOPIC, make_places, ward
 

@@ -159,9 +159,7 @@ def upgrade() -> None:
     )
     make_index("ix_subscribers_cell", "subscribers", ["cell_east", "cell_north"])
     make_index("ix_subscribers_postcode_hash", "subscribers", ["postcode_hash"])
-    make_index(
-        "ix_subscribers_place", "subscribers", ["id"], include=["cell_east", "cell_north", "language"]
-    )
+    make_index("ix_subscribers_place", "subscribers", ["id"], include=["cell_east", "cell_north", "language"])
     op.drop_index("ix_contact_points_subscriber_id", "contact_points")
     make_index(
         "ix_contact_points_reach",
@@ -179,17 +177,15 @@ def upgrade() -> None:
     make_index(
         "ix_subscriptions_reach",
         "subscriptions",
-        ["subscriber_id", "area_code"],
-        include=["topic_slug", "least_priority", "frequency", "started_at", "ended_at"],
+        ["subscriber_id", "frequency"],
+        include=["area_code", "topic_slug", "least_priority", "started_at", "ended_at"],
     )
 
 
 def downgrade() -> None:
     op.drop_index("ix_subscriptions_reach", "subscriptions")
     op.drop_index("ix_subscriptions_area_topic", "subscriptions")
-    make_index(
-        "ix_subscriptions_area_topic", "subscriptions", ["area_code", "topic_slug", "subscriber_id"]
-    )
+    make_index("ix_subscriptions_area_topic", "subscriptions", ["area_code", "topic_slug", "subscriber_id"])
     op.drop_index("ix_contact_points_reach", "contact_points")
     make_index("ix_contact_points_subscriber_id", "contact_points", ["subscriber_id"])
     op.drop_index("ix_subscribers_place", "subscribers")

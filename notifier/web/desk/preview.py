@@ -27,8 +27,8 @@ from notifier.web.desk.access import DeskRoute, Reader, id_in, show_desk
 from notifier.web.desk.frames import framed, with_frames
 from notifier.web.forms import fields, query
 from notifier.web.service import database, service, settings
-from subscribers.audience import Reach
 from subscribers.models import Area
+from subscribers.reach import Reach
 from subscribers.topics import topic_labels
 from templates.languages import NAMES
 
@@ -158,8 +158,8 @@ def _show(
 
 async def _seen(request: web.Request, tx: Tx, written: Written) -> Seen:
     shown = await previews(tx, written.id, service(request).channels, settings(request))
-    reach = await approve.reach(tx, written.id)
-    made = await cost.copies(tx, written.id)
+    reach = (await approve.meant(tx, written.id, by_language=True)).reach
+    made = cost.copies(reach)
     names = (
         await tx.execute(select(Area.name).where(Area.code.in_(written.areas)).order_by(Area.name))
     ).scalars()
@@ -173,7 +173,7 @@ async def _seen(request: web.Request, tx: Tx, written: Written) -> Seen:
         shown=shown,
         reach=reach,
         pence=sum(each.estimate.cost_pence * made.get((each.medium, each.language), 0) for each in shown),
-        needs_second=await endorse.needs_second(tx, written),
+        needs_second=await endorse.needs_second(tx, written, reach),
         first_approver=officers.get(written.approved_by, "") if written.approved_by else "",
         author=officers.get(written.author_id, "") if written.author_id else "",
         area_names=list(names),
