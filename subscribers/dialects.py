@@ -49,18 +49,15 @@ async def read_widely(tx: Transaction, *, in_groups: bool = False) -> None:
     """For the rest of the transaction: statements walk indexes in order, side by side, whatever their number.
 
     Left to itself the planner hashes millions of rows, which it thinks fewer, and compiles the statement first.
-    in_groups: it may hash what falls into few groups; millions of people are more than it is given room for.
+    in_groups: at the end it puts them into few groups, which it may hash.
     """
     if tx.dialect == "postgresql":
-        await tx.execute(_IN_GROUPS if in_groups else _IN_ORDER)
+        await tx.execute(_WIDELY, {"hashes": "on" if in_groups else "off"})
 
 
-_WIDELY = "set_config('jit', 'off', true), set_config('enable_hashjoin', 'off', true)"
-_IN_ORDER = text(
-    f"SELECT {_WIDELY}, set_config('enable_hashagg', 'off', true), set_config('work_mem', '64MB', true)"
-)
-_IN_GROUPS = text(
-    f"SELECT {_WIDELY}, set_config('enable_hashagg', 'on', true), set_config('work_mem', '4MB', true)"
+_WIDELY = text(
+    "SELECT set_config('jit', 'off', true), set_config('enable_hashjoin', 'off', true),"
+    " set_config('enable_hashagg', :hashes, true), set_config('work_mem', '64MB', true)"
 )
 
 

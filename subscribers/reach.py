@@ -44,7 +44,7 @@ from subscribers.models import (
     Subscription,
     Transaction,
 )
-from subscribers.samples import PRIME, allocate, first_look, highest_drawn, mark
+from subscribers.samples import PRIME, Sample, allocate, first_look, highest_drawn, mark
 
 STOPPED_SINCE = "stopped_since"
 
@@ -94,7 +94,7 @@ async def draw(
         raise ValueError("there is no sample to draw")
     asked = _asked(criteria, as_of, languages)
     await read_widely(tx, in_groups=True)
-    upto = first_look(sample.size, people=await about(tx, Subscriber), areas=await about(tx, Area))
+    upto = await _first_look(tx, criteria, sample)
     found = await _groups(tx, asked, sample.seed, upto)
     if any(group.each.get(STOPPED_SINCE) for group in found):
         asked = replace(asked, is_one_each=False)
@@ -148,6 +148,15 @@ class _Group:
 
 
 # --- The statements -----------------------------------------------------------------------------
+
+
+async def _first_look(tx: Transaction, criteria: Criteria, sample: Sample) -> int:
+    """As if everybody were meant who follows these areas, and each area had as many."""
+    people, areas = await about(tx, Subscriber), await about(tx, Area)
+    if criteria.is_everywhere or not areas:
+        return first_look(sample.size, people=people, areas=areas)
+    named = len(criteria.areas)
+    return first_look(sample.size, people=people * named // areas, areas=named)
 
 
 async def _spans(tx: Transaction, asked: _Asked) -> list[Span]:
