@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Self
 
 import aiosmtplib
@@ -32,9 +32,9 @@ from channels.base import (
     filled,
 )
 from channels.errors import BadAddress, NotConfigured
-from channels.mime import compile_mail, envelope
+from channels.mime import compile_mail, date_line, envelope
 from channels.one_medium import OneMedium
-from channels.smtp_pipeline import Broken, Ended, Mail, Reply, Stage
+from channels.smtp_pipeline import Ended, Mail, Reply, Stage
 from channels.smtp_pool import Connection, Pool, Server
 from channels.smtp_replies import connection_failed, outcome
 
@@ -158,7 +158,8 @@ class EmailSmtp(OneMedium):
 
     async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
         """So many as a slot may hold at once, over one connection; then others have their turn at it."""
-        mails = _Mails(self._mail_of, following, most=self.capabilities.slot_rows)
+        date = date_line(self._now())
+        mails = _Mails(partial(self._mail_of, date=date), following, most=self.capabilities.slot_rows)
         async with self._pool.place(urgent=urgent):
             is_first = True
             while (first := mails.next()) is not None:
@@ -189,8 +190,8 @@ class EmailSmtp(OneMedium):
         finally:
             await self._pool.give_back(connection)
 
-    def _mail_of(self, errand: Errand) -> "_Mail | Refused":
-        """The errand's message as mail, or why it is none."""
+    def _mail_of(self, errand: Errand, *, date: str) -> "_Mail | Refused":
+        """The errand's message as mail, or why it is none. date: the header's line."""
         message = errand.message
         sender = message.sender or self._mail_from
         path = message.return_path or sender
@@ -201,7 +202,7 @@ class EmailSmtp(OneMedium):
                 sender=sender,
                 to=to,
                 message_id=own_id,
-                at=self._now(),
+                date=date,
                 reply_to=message.reply_to,
                 headers=message.headers,
             )
@@ -301,11 +302,9 @@ def _is_path(path: str) -> bool:
 
 def _was_closed(ended: Ended) -> bool:
     """Whether a kept connection had ended before the text, so that it costs no attempt."""
-    match ended:
-        case Broken(handed_over=handed_over, is_late=is_late):
-            return not handed_over and not is_late
-        case Reply(stage=stage, code=code):
-            return code == 421 and stage is not Stage.TEXT
+    if isinstance(ended, Reply):
+        return ended.code == 421 and ended.stage is not Stage.TEXT
+    return not ended.handed_over and not ended.is_late
 
 
 def _whole(text: str) -> int:

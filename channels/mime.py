@@ -88,15 +88,15 @@ def envelope(
     sender: str,
     to: str,
     message_id: str,
-    at: datetime,
+    date: str,
     reply_to: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Values of the channel's own holes. ValueError where one would break a header line."""
+    """Values of the channel's own holes. date: from `date_line`. ValueError where one would break a header line."""
     own = {"To": to, "Message-ID": message_id}
     if reply_to:
         own["Reply-To"] = reply_to
-    form, date = _form(tuple(own), tuple(headers or ())), _date(at.replace(microsecond=0))
+    form = _form(tuple(own), tuple(headers or ()))
     if headers:
         own |= headers
     if _are_words("".join(own.values())):  # as they nearly always are
@@ -114,6 +114,17 @@ def _form(own: tuple[str, ...], further: tuple[str, ...]) -> str:
         _refuse_ours(name)
         _refuse_no_name(name)
     return "%s" + "".join(f"{name}: %s\r\n" for name in own + further)
+
+
+def date_line(at: datetime) -> str:
+    """The Date header of mail that leaves at that moment."""
+    return _date_line(at.replace(microsecond=0))
+
+
+@lru_cache(maxsize=4)
+def _date_line(at: datetime) -> str:
+    """Asked for hundreds of times a second, about one second."""
+    return header("Date", format_datetime(at.astimezone(UTC)))
 
 
 def header(name: str, value: str) -> str:
@@ -153,12 +164,6 @@ def _quoted_link(value: str) -> bytes:
 
 
 # --- Header lines -------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4)
-def _date(at: datetime) -> str:
-    """Asked for thousands of times a second, about one second."""
-    return header("Date", format_datetime(at.astimezone(UTC)))
 
 
 def _refuse_no_name(name: str) -> None:

@@ -72,7 +72,10 @@ class _Waits(IntEnum):
     CLEARED = 5  # after a refusal: to RSET, or to the dot that ends a text nobody wanted
 
 
-_AFTER = {_Waits.SENDER: _Waits.RECIPIENT, _Waits.RECIPIENT: _Waits.DATA}
+# By names of their own: to look a member up in its enumeration takes longer than to hear a line.
+_NONE, _SENDER, _RECIPIENT, _DATA, _TEXT, _CLEARED = _Waits
+_AT_SENDER, _AT_RECIPIENT, _AT_TEXT = Stage
+_CODES = {b"%d" % code: code for code in range(200, 600)}
 
 
 class Pipeline(asyncio.Protocol, Generic[M]):
@@ -102,7 +105,7 @@ class Pipeline(asyncio.Protocol, Generic[M]):
         self._left = 0  # mails that the run may still take
         self._mail: M | None = None  # in its transaction
         self._ahead: M | None = None  # its envelope is said already
-        self._waits = _Waits.NONE
+        self._waits = _NONE
         self._partial = b""  # the line that has begun
         self._lines: list[bytes] = []  # the reply that has begun
         self._octets = 0  # of both
@@ -152,7 +155,7 @@ class Pipeline(asyncio.Protocol, Generic[M]):
 
     def abort(self) -> None:
         """Drop the connection at once, with whatever is still unwritten."""
-        self._waits = _Waits.NONE
+        self._waits = _NONE
         self._transport.abort()
 
     def give_back(self) -> None:
@@ -179,55 +182,62 @@ class Pipeline(asyncio.Protocol, Generic[M]):
         self._octets += len(data)
         *lines, self._partial = (self._partial + data if self._partial else data).split(b"\n")
         for line in lines:
-            self._lines.append(line)
-            if line[3:4] != b"-":
-                self._hear()
+            if line[3:4] == b"-":
+                self._lines.append(line)
+                continue
+            self._octets = len(self._partial)
+            if self._lines:
+                before, self._lines = self._lines, []
+                self._hear([*before, line])
+            else:
+                self._hear([line])
         if self._octets > LONGEST_REPLY or (self._over is None and self._octets):
             self._break_off()  # too much, or more than was asked for: no later reply could be trusted
 
     # --- Replies --------------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        lines, self._lines = self._lines, []
-        number, self._octets = lines[-1][:3], len(self._partial)
-        code = int(number) if len(number) == 3 and number.isdigit() else 0
-        mail, waits = self._mail, self._waits
-        if mail is None or not 200 <= code < 600:
+    def _hear(self, lines: Sequence[bytes]) -> None:
+        """A whole reply."""
+        code, mail, waits = _CODES.get(lines[-1][:3], 0), self._mail, self._waits
+        if mail is None or not code:
             self._break_off()
-        elif waits is _Waits.SENDER:
-            self._hear_address(mail, Stage.SENDER, code, lines)
-        elif waits is _Waits.RECIPIENT:
+        elif waits is _SENDER:
+            self._hear_address(mail, _AT_SENDER, code, lines)
+        elif waits is _RECIPIENT:
             self._recipient_taken = code < 300
-            self._hear_address(mail, Stage.RECIPIENT, code, lines)
-        elif waits is _Waits.DATA:
+            self._hear_address(mail, _AT_RECIPIENT, code, lines)
+        elif waits is _DATA:
             self._hear_data(mail, code, lines)
-        elif waits is _Waits.TEXT:
+        elif waits is _TEXT:
             if 300 <= code < 400:
                 self._break_off()
             else:
-                self._end(_reply(Stage.TEXT, code, lines), is_clean=code != _CLOSING)
+                self._end(_reply(_AT_TEXT, code, lines), is_clean=code != _CLOSING)
         else:
             self._end(self._refusal or self._broken(), is_clean=code != _CLOSING)
 
     def _hear_address(self, mail: M, stage: Stage, code: int, lines: Sequence[bytes]) -> None:
         """A word on the sender or the recipient."""
-        if 300 <= code < 400:
+        if code < 300:
+            self._next(mail)
+        elif code < 400:
             self._break_off()
-        elif code >= 400 and self._refusal is None:
+        elif self._refusal is None:
             self._refuse(mail, _reply(stage, code, lines), unanswered=self._at_once)
         else:
             self._next(mail)
 
     def _next(self, mail: M) -> None:
-        was, self._waits = self._waits, _AFTER[self._waits]
+        is_sender = self._waits is _SENDER
+        self._waits = _RECIPIENT if is_sender else _DATA
         if not self._at_once:
-            self._transport.write(_recipient(mail) if was is _Waits.SENDER else b"DATA\r\n")
+            self._transport.write(_recipient(mail) if is_sender else b"DATA\r\n")
 
     def _hear_data(self, mail: M, code: int, lines: Sequence[bytes]) -> None:
         if code < 400:
             self._hear_go_ahead(mail, code)
         else:
-            refusal = self._refusal or _reply(Stage.TEXT, code, lines)
+            refusal = self._refusal or _reply(_AT_TEXT, code, lines)
             self._refuse(mail, refusal, unanswered=False, is_closing=code == _CLOSING)
 
     def _hear_go_ahead(self, mail: M, code: int) -> None:
@@ -239,12 +249,12 @@ class Pipeline(asyncio.Protocol, Generic[M]):
         elif self._recipient_taken:  # a dot would send an empty mail
             self._end(self._refusal, is_clean=False)
         else:
-            self._waits = _Waits.CLEARED
+            self._waits = _CLEARED
             self._transport.write(b".\r\n")
 
     def _hand_over(self, mail: M) -> None:
         """The text, and with it the next envelope (RFC 2920 §3.1 allows a text to begin a group)."""
-        self._handed_over, self._waits = True, _Waits.TEXT
+        self._handed_over, self._waits = True, _TEXT
         self._deadline = self._loop.time() + self._final_seconds
         self._ahead = self._take() if self._at_once else None
         self._transport.write(mail.text + self._opening(self._ahead) if self._ahead else mail.text)
@@ -257,7 +267,7 @@ class Pipeline(asyncio.Protocol, Generic[M]):
         elif unanswered:
             self._next(mail)
         else:
-            self._waits = _Waits.CLEARED
+            self._waits = _CLEARED
             self._transport.write(b"RSET\r\n")
 
     # --- The end of a transaction ---------------------------------------------------------
@@ -289,7 +299,7 @@ class Pipeline(asyncio.Protocol, Generic[M]):
             self._finish()
 
     def _finish(self) -> None:
-        over, self._over, self._waits = self._over, None, _Waits.NONE
+        over, self._over, self._waits = self._over, None, _NONE
         if over is not None and not over.done():
             over.set_result(None)
 
@@ -303,14 +313,15 @@ class Pipeline(asyncio.Protocol, Generic[M]):
 
     def _begin(self, mail: M) -> None:
         """Its envelope is said, or about to be."""
-        self._mail, self._waits = mail, _Waits.SENDER
+        self._mail, self._waits = mail, _SENDER
         self._refusal, self._recipient_taken, self._handed_over = None, False, False
         self._deadline = self._loop.time() + self._command_seconds
 
     def _opening(self, mail: M) -> bytes:
         """What is said first of a mail: all before the text where the server reads it together."""
-        sender = b"MAIL FROM:<%b>\r\n" % mail.sender.encode("ascii")
-        return b"%b%bDATA\r\n" % (sender, _recipient(mail)) if self._at_once else sender
+        if self._at_once:
+            return f"MAIL FROM:<{mail.sender}>\r\nRCPT TO:<{mail.to}>\r\nDATA\r\n".encode("ascii")
+        return f"MAIL FROM:<{mail.sender}>\r\n".encode("ascii")
 
     # --- Deadlines ------------------------------------------------------------------------
     # One timer for a connection looks now and then whether the deadline of the moment has passed: a timer
@@ -346,4 +357,4 @@ def _reply(stage: Stage, code: int, lines: Sequence[bytes]) -> Reply:
 
 
 def _recipient(mail: Mail) -> bytes:
-    return b"RCPT TO:<%b>\r\n" % mail.to.encode("ascii")
+    return f"RCPT TO:<{mail.to}>\r\n".encode("ascii")

@@ -42,6 +42,7 @@ KEPT = 256  # compiled messages kept in the process
 LONGEST_SECONDS = 1.0  # that compiling one may take
 UNWRITABLE = "its words cannot be made"
 VARIABLES = "notices.variables"
+URGENT = Lane.URGENT  # asked for each copy
 
 
 Key = tuple[Any, ...]
@@ -83,6 +84,7 @@ class Words:
 class Ready:
     """Compiled words, the words they came from, and what one copy costs: personal values are of one length.
 
+    is_mail, sender: its medium, and the number it comes from where it is a text.
     has_links: some of its holes are personal links. names_attempt: its channel tells the attempt's token to somebody.
     to_many: it is marked as such; else headers says how its mail is marked.
     """
@@ -91,6 +93,8 @@ class Ready:
     words: Words
     parts: int
     pence: float
+    is_mail: bool
+    sender: str
     has_links: bool
     names_attempt: bool
     to_many: bool
@@ -148,20 +152,20 @@ class Contents:
 
     def outgoing(self, delivery: Claimed, ready: Ready, personal: Personal | None = None) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
-        keys, words, to_many = self._keys, ready.words, ready.to_many
+        to_many = ready.to_many
         names, links = personal or self.personal([delivery])[0]
         if not (to_many or ready.has_links):
             links = {}
-        attempt = attempt_token(keys, delivery.id, delivery.number) if ready.names_attempt else ""
-        urgent = delivery.lane is Lane.URGENT
-        if delivery.medium != Medium.EMAIL:
+        attempt = attempt_token(self._keys, delivery.id, delivery.number) if ready.names_attempt else ""
+        urgent = delivery.lane is URGENT
+        if not ready.is_mail:
             return Outgoing(
                 attempt=attempt,
                 delivery=names.delivery,
                 to=delivery.address,
                 prepared=ready.prepared,
                 values=links,
-                sender=words.sender_number if delivery.medium == Medium.SMS else "",
+                sender=ready.sender,
                 urgent=urgent,
             )
         return Outgoing(
@@ -208,6 +212,8 @@ class Contents:
             words=words,
             parts=estimate.parts,
             pence=estimate.cost_pence,
+            is_mail=row.medium == Medium.EMAIL,
+            sender=words.sender_number if row.medium == Medium.SMS else "",
             has_links=any(isinstance(piece, Hole) and piece.name in LINKS for piece in prepared.pieces),
             names_attempt=channel.capabilities.names_attempt,
             to_many=words.notice_kind in (None, NoticeKind.DIGEST),

@@ -51,7 +51,8 @@ class Governor(Seams):
 
     async def pace(self, rows: Sequence[Held]) -> Collection[Later]:
         """Takes each row's turn. Bulk waits a moment for its own; what goes at once in other lanes is not held up."""
-        asked = [_want(held) for held in rows]
+        bulk = rows[0].row.lane in BULK
+        asked = [_want(held, bulk=bulk) for held in rows]
         turns = await self.pacer.take(asked)
         if not any(turns):
             return ()
@@ -143,10 +144,9 @@ def _domain(row: Claimed) -> str:
     return domain_of(row.address) if row.medium == Medium.EMAIL else ""
 
 
-def _want(held: Held) -> Want:
+def _want(held: Held, *, bulk: bool) -> Want:
     row, ready, _ = held
-    sender = ready.words.sender_number if row.medium == Medium.SMS else ""
-    return Want(row.channel, ready.parts, sender, _domain(row), row.lane in BULK)
+    return Want(row.channel, ready.parts, ready.sender, domain_of(row.address) if ready.is_mail else "", bulk)
 
 
 def _cost(held: Held) -> Cost:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from channels.base import Content, Medium, hole, without_holes
 from channels.errors import CannotExpress
-from channels.mime import compile_mail, envelope, header
+from channels.mime import compile_mail, date_line, envelope, header
 
 AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=120)
@@ -31,7 +31,7 @@ def made(
         sender="team@link.example",
         to="sam@resident.example",
         message_id="<d.x@link.example>",
-        at=AT,
+        date=date_line(AT),
         reply_to=reply_to,
         headers=headers,
     )
