@@ -61,20 +61,23 @@ _WIDELY = text(
 )
 
 
-async def write_widely(tx: Transaction, *, in_step: bool = False) -> None:
+async def write_widely(tx: Transaction, *, in_step: bool = False, may_be_lost: bool = False) -> None:
     """For the rest of the transaction: a statement writes thousands of rows, each looked up in other tables.
 
     The service's connections plan every statement anew, foreign keys' own look-ups too: twice the cost of the rest.
     in_step: what is written is read from the same stretch of several tables, nearly all of it. The planner takes
     the bounds of each table for a chance of their own, expects a fiftieth of the rows, and would look each one up.
+    may_be_lost: the commit need not wait for the disk, since a later one makes good what a crash took as a whole.
+    Whoever acts on these rows commits that first, and with it all that was committed before.
     """
-    if tx.dialect == "postgresql":
-        await tx.execute(_IN_STEP if in_step else text("SET LOCAL plan_cache_mode = auto"))
-
-
-_IN_STEP = text(
-    "SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_nestloop', 'off', true)"
-)
+    if tx.dialect != "postgresql":
+        return
+    settings = ["set_config('plan_cache_mode', 'auto', true)"]
+    if in_step:
+        settings.append("set_config('enable_nestloop', 'off', true)")
+    if may_be_lost:
+        settings.append("set_config('synchronous_commit', 'off', true)")
+    await tx.execute(text(f"SELECT {', '.join(settings)}"))
 
 
 async def middle_of(tx: Transaction, table: str, column: str) -> UUID | None:

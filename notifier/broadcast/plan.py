@@ -37,7 +37,8 @@ COLUMNS = (
 async def plan_page(tx: Tx, message: UUID, *, page: int = PAGE) -> bool:
     """Plan the next people, a page of deliveries at most; True when there is nothing more to do now.
 
-    A page that a crash took back is planned again, and adds nothing twice. Where too much waits to be sent the
+    A page that a crash took back, its cursor with it, is planned again, and adds nothing twice: only the last one's
+    commit waits for the disk. Where too much waits to be sent the
     message stays `planning`, and is found again by whoever looks for what stands undone.
     """
     row = (await tx.execute(select(Message).where(Message.id == message).with_for_update())).first()
@@ -54,7 +55,7 @@ async def plan_page(tx: Tx, message: UUID, *, page: int = PAGE) -> bool:
     media = [medium for medium in criteria.media if medium in tx.carriers]
     people = max(1, page // max(1, len(media)))  # nobody has two live addresses on one medium
     upto = await page_end(tx, criteria, row.frozen_at, after=row.planned_to, people=people)
-    await write_widely(tx, in_step=criteria.is_nearly_everybody)
+    await write_widely(tx, in_step=criteria.is_nearly_everybody, may_be_lost=upto is not None)
     await _add(tx, _audience(tx, row, criteria, Span(after=row.planned_to, upto=upto)))
     if upto is not None:
         planning = {"state": MessageState.PLANNING, "planned_to": upto}
