@@ -28,10 +28,11 @@ from notifier.delivery.canary import room
 from notifier.delivery.fast import Shape, given, is_one_of
 from notifier.delivery.gate import shut_channels
 from notifier.models import (
-    IS_IN_FLIGHT,
+    IS_ON_ITS_WAY,
     IS_PENDING,
     Canary,
     Delivery,
+    DeliveryState,
     Hold,
     HoldScope,
     Lane,
@@ -41,6 +42,7 @@ from notifier.models import (
 from subscribers.models import UTCDateTime
 
 T = TypeVar("T")
+FIRST_ROWS = 1000  # of a message, among which its canary's are: what is due first is claimed first
 IS_LIVE: ColumnElement[bool] = literal_column("messages.state NOT IN ('draft', 'done', 'cancelled')")
 
 
@@ -114,8 +116,15 @@ def shares(found: Sequence[Live], limit: int, turn: int) -> list[tuple[UUID | No
 
 
 async def _room(tx: Tx, message: UUID, seen: str) -> int:
-    """How many more rows a message may lease whose canary is still out."""
-    in_flight = select(func.count()).where(IS_IN_FLIGHT, Delivery.message_id == message)
+    """How many more rows a message may lease whose canary is still out: its first ones are, and no others."""
+    first = (
+        select(Delivery.state)
+        .where(IS_ON_ITS_WAY, Delivery.digest.is_(None), Delivery.message_id == message)
+        .order_by(Delivery.lane, Delivery.due_at, Delivery.id)
+        .limit(FIRST_ROWS)
+        .subquery()
+    )
+    in_flight = select(func.count()).where(first.c.state != DeliveryState.PENDING)
     return room(seen, await tx.scalar(in_flight) or 0)
 
 

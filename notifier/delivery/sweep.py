@@ -2,7 +2,8 @@
 
 Runs in every process every few seconds; two at once are harmless, since each statement names the state it
 starts from and passes over rows another holds. It looks at everything older than its time, never at a window,
-a page at a time, and only through the indexes of what is open: a million waiting rows cost it nothing.
+a page at a time, and only through the indexes of what is open. Rows in flight stand among those that wait, so that a
+claim writes to no index: to look for the ones that were lost is to read what is open, which costs 0.4 s a million.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,16 +12,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, exists, func, literal, select, text, update
+from sqlalchemy import ColumnElement, Uuid, exists, func, literal, select, text, update
 
 from notifier.db import Tx
 from notifier.delivery import closing
 from notifier.delivery.fast import POSTGRESQL
 from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import DOUBT_WAIT
+from notifier.delivery.shares import IS_LIVE
 from notifier.models import (
     IS_IN_DOUBT,
     IS_IN_FLIGHT,
+    IS_ON_ITS_WAY,
     IS_PENDING,
     Delivery,
     DeliveryState,
@@ -62,8 +65,7 @@ async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
     """One pass over everything that lapsed, a page of each. Nothing where another process is at it."""
     if tx.dialect == POSTGRESQL and not await tx.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
         return Swept()
-    returned = await _return_leases(tx)
-    doubted, held = await _doubt_unsettled(tx, factor)
+    returned, doubted, held = await _recover(tx, factor)
     expired = await _expire(tx)
     await _begin_scheduled(tx)
     finished = await _finish_messages(tx)
@@ -78,12 +80,16 @@ async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
     )
 
 
-async def rescue(tx: Tx, *, factor: float = 1.0) -> Swept:
-    """The leases that ran out, and nothing else: one probe of their index, so it may run every other second."""
+async def rescue(tx: Tx, *, factor: float = 1.0, bulk: bool = True) -> Swept:
+    """The leases that ran out, and nothing else. bulk: also those of bulk lanes, among which a million rows may wait."""
     if tx.dialect == POSTGRESQL and not await tx.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
         return Swept()
-    returned = await _return_leases(tx)
-    doubted, held = await _doubt_unsettled(tx, factor)
+    alerts = select(Message.id).where(Message.lane == Lane.URGENT, IS_LIVE)
+    returned = doubted = held = 0
+    parts = [()] if bulk else [(Delivery.message_id.in_(alerts),), (Delivery.message_id.is_(None),)]
+    for part in parts:
+        more = await _recover(tx, factor, *part)
+        returned, doubted, held = returned + more[0], doubted + more[1], held + more[2]
     return Swept(returned=returned, doubted=doubted, held=held)
 
 
@@ -124,41 +130,43 @@ async def forgotten(tx: Tx, lanes: Collection[Lane] = tuple(Lane)) -> list[tuple
 # --- leases and attempts ------------------------------------------------------------------------
 
 
-async def _return_leases(tx: Tx) -> int:
+async def _recover(tx: Tx, factor: float, *where: ColumnElement[bool]) -> tuple[int, int, int]:
+    """(returned, doubted, held) of a page of the rows in flight whose lease ran out first."""
+    found = (
+        await tx.execute(
+            select(Delivery.id, Delivery.lane, Delivery.maybe_repeat, Delivery.rescues, Delivery.state)
+            .where(IS_IN_FLIGHT, Delivery.lease_until < tx.now, *where)
+            .order_by(Delivery.lease_until)
+            .limit(PAGE)
+            .with_for_update(skip_locked=True)
+        )
+    ).all()
+    leased = [row for row in found if row.state == DeliveryState.LEASED]
+    started = [row for row in found if row.state != DeliveryState.LEASED]
+    await _return_leases(tx, leased)
+    return len(leased), *await _doubt_unsettled(tx, started, factor)
+
+
+async def _return_leases(tx: Tx, rows: Sequence[Any]) -> None:
     """Claimed, never started: nothing left the house, so it is simply due again."""
-    rows = await _lapsed(tx, DeliveryState.LEASED)
-    await _move(tx, [id_ for id_, *_ in rows], DeliveryState.LEASED, state=DeliveryState.PENDING)
-    _wake(tx, {lane for _, lane, *_ in rows})
-    return len(rows)
+    await _move(tx, [row.id for row in rows], DeliveryState.LEASED, state=DeliveryState.PENDING)
+    _wake(tx, {row.lane for row in rows})
 
 
-async def _doubt_unsettled(tx: Tx, factor: float) -> tuple[int, int]:
+async def _doubt_unsettled(tx: Tx, rows: Sequence[Any], factor: float) -> tuple[int, int]:
     """Started, never settled: it may have left. An alert is tried again at once, flagged; others wait.
 
     A delivery that has lost its workers again and again may be what ends them: it is held for a person.
     """
-    rows = await _lapsed(tx, DeliveryState.STARTED)
-    often = [id_ for id_, _, _, rescues in rows if rescues + 1 >= MOST_RESCUES]
-    urgent = [id_ for id_, lane, flagged, _ in rows if lane == Lane.URGENT and not flagged]
+    often = [row.id for row in rows if row.rescues + 1 >= MOST_RESCUES]
+    urgent = [row.id for row in rows if row.lane == Lane.URGENT and not row.maybe_repeat]
     urgent = [id_ for id_ in urgent if id_ not in often]
-    others = [id_ for id_, *_ in rows if id_ not in often and id_ not in urgent]
+    others = [row.id for row in rows if row.id not in often and row.id not in urgent]
     await _swept(tx, often, DeliveryState.HELD, LOST_OFTEN, maybe_repeat=True, reason=LOST_OFTEN)
     await _swept(tx, urgent, DeliveryState.PENDING, LOST_URGENT, maybe_repeat=True, due_at=tx.now)
     await _swept(tx, others, DeliveryState.IN_DOUBT, LOST_STARTED, due_at=tx.now + DOUBT_WAIT * factor)
     _wake(tx, {Lane.URGENT} if urgent else set())
     return len(urgent) + len(others), len(often)
-
-
-async def _lapsed(tx: Tx, state: DeliveryState) -> list[tuple[int, int, bool, int]]:
-    """(id, lane, flagged, rescues) of the rows whose lease ran out first, held until we are done."""
-    rows = await tx.execute(
-        select(Delivery.id, Delivery.lane, Delivery.maybe_repeat, Delivery.rescues)
-        .where(IS_IN_FLIGHT, Delivery.lease_until < tx.now, Delivery.state == state)
-        .order_by(Delivery.lease_until)
-        .limit(PAGE)
-        .with_for_update(skip_locked=True)
-    )
-    return [tuple(row) for row in rows]
 
 
 async def _swept(tx: Tx, ids: Sequence[int], state: DeliveryState, said: str, **values: object) -> None:
@@ -289,15 +297,14 @@ async def _begin_scheduled(tx: Tx) -> None:
 
 async def _finish_messages(tx: Tx) -> int:
     """Done only when no delivery is open: never inferred from an empty claim. One probe of each index of open rows."""
-    waits = exists().where(Delivery.message_id == Message.id, IS_PENDING, Delivery.digest.is_(None))
+    waits = exists().where(Delivery.message_id == Message.id, IS_ON_ITS_WAY, Delivery.digest.is_(None))
     in_digest = exists().where(
         Delivery.message_id == Message.id,
-        IS_PENDING,
+        IS_ON_ITS_WAY,
         Delivery.digest.is_not(None),
         Delivery.digest.in_([Frequency.DAILY, Frequency.WEEKLY]),
     )
     of_a_message = Delivery.message_id.is_not(None)
-    in_flight = select(Delivery.message_id).where(IS_IN_FLIGHT, of_a_message)
     in_doubt = select(Delivery.message_id).where(
         IS_IN_DOUBT, Delivery.due_at > datetime(1970, 1, 1, tzinfo=UTC), of_a_message
     )
@@ -308,7 +315,6 @@ async def _finish_messages(tx: Tx) -> int:
             Message.audience_count.is_not(None),
             ~waits,
             ~in_digest,
-            Message.id.not_in(in_flight),
             Message.id.not_in(in_doubt),
         )
         .values(state=MessageState.DONE)

@@ -4,6 +4,7 @@ from notifier.models.consultations import Consultation, ConsultationState, WardP
 from notifier.models.deliveries import (
     IS_IN_DOUBT,
     IS_IN_FLIGHT,
+    IS_ON_ITS_WAY,
     IS_PENDING,
     Attempt,
     Delivery,
@@ -55,6 +56,7 @@ from notifier.models.teams import (
 __all__ = [
     "IS_IN_DOUBT",
     "IS_IN_FLIGHT",
+    "IS_ON_ITS_WAY",
     "IS_PENDING",
     "Alarm",
     "ApiToken",

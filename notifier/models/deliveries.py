@@ -94,12 +94,12 @@ class Notice(Base):
     created_at: Mapped[datetime]
 
 
-# Which open rows a row stands with: the partial indexes go by it. A database makes it of the state, so that a step
-# from leased to started changes nothing that is indexed: PostgreSQL then writes to no index at all (a HOT update).
-_PENDING, _IN_DOUBT, _IN_FLIGHT, _NONE = 1, 2, 3, 0
+# Which open rows a row stands with: the partial indexes go by it. A database makes it of the state, so that neither a
+# claim nor a start changes anything that is indexed: PostgreSQL then writes to no index at all (a HOT update).
+_ON_ITS_WAY, _IN_DOUBT, _NONE = 1, 2, 0
 QUEUE = (
-    f"CASE state WHEN '{DeliveryState.PENDING}' THEN {_PENDING} WHEN '{DeliveryState.IN_DOUBT}' THEN {_IN_DOUBT} "
-    f"WHEN '{DeliveryState.LEASED}' THEN {_IN_FLIGHT} WHEN '{DeliveryState.STARTED}' THEN {_IN_FLIGHT} ELSE {_NONE} END"
+    f"CASE state WHEN '{DeliveryState.PENDING}' THEN {_ON_ITS_WAY} WHEN '{DeliveryState.LEASED}' THEN {_ON_ITS_WAY} "
+    f"WHEN '{DeliveryState.STARTED}' THEN {_ON_ITS_WAY} WHEN '{DeliveryState.IN_DOUBT}' THEN {_IN_DOUBT} ELSE {_NONE} END"
 )
 
 
@@ -158,22 +158,16 @@ class Delivery(Base):
             "lane",
             "due_at",
             "id",
-            postgresql_where=text(f"queue = {_PENDING} AND digest IS NULL"),
-            sqlite_where=text(f"queue = {_PENDING} AND digest IS NULL"),
+            postgresql_where=text(f"queue = {_ON_ITS_WAY} AND digest IS NULL"),
+            sqlite_where=text(f"queue = {_ON_ITS_WAY} AND digest IS NULL"),
         ),
         Index(
             "ix_deliveries_digest",
             "digest",
             "message_id",
             "contact_point_id",
-            postgresql_where=text(f"queue = {_PENDING} AND digest IS NOT NULL"),
-            sqlite_where=text(f"queue = {_PENDING} AND digest IS NOT NULL"),
-        ),
-        Index(
-            "ix_deliveries_in_flight",
-            "id",
-            postgresql_where=text(f"queue = {_IN_FLIGHT}"),
-            sqlite_where=text(f"queue = {_IN_FLIGHT}"),
+            postgresql_where=text(f"queue = {_ON_ITS_WAY} AND digest IS NOT NULL"),
+            sqlite_where=text(f"queue = {_ON_ITS_WAY} AND digest IS NOT NULL"),
         ),
         Index(
             "ix_deliveries_in_doubt",
@@ -185,10 +179,20 @@ class Delivery(Base):
     )
 
 
-# Written as a constant, so that both databases see that the partial indexes serve.
-IS_PENDING = Delivery.queue == literal(_PENDING, literal_execute=True)
+# Written as constants, so that both databases see that the partial indexes serve.
+IS_ON_ITS_WAY = Delivery.queue == literal(_ON_ITS_WAY, literal_execute=True)
 IS_IN_DOUBT = Delivery.queue == literal(_IN_DOUBT, literal_execute=True)
-IS_IN_FLIGHT = Delivery.queue == literal(_IN_FLIGHT, literal_execute=True)  # leased or started
+IS_PENDING = IS_ON_ITS_WAY & (Delivery.state == literal(DeliveryState.PENDING.value, literal_execute=True))
+IS_IN_FLIGHT = (  # leased or started: never while a digest is waited for
+    IS_ON_ITS_WAY
+    & Delivery.digest.is_(None)
+    & Delivery.state.in_(
+        [
+            literal(state.value, literal_execute=True)
+            for state in (DeliveryState.LEASED, DeliveryState.STARTED)
+        ]
+    )
+)
 
 
 class Attempt(Base):

@@ -1,6 +1,7 @@
 """What every process does beside sending: the sweep, look-ups of what is in doubt, digests, old things forgotten."""
 
 import asyncio
+import time
 from functools import partial
 
 import structlog
@@ -23,6 +24,8 @@ from subscribers.retention import drop_old_sign_ups
 
 log = structlog.get_logger()
 
+RESTS = 50  # times as long as a rescue took
+
 
 class Upkeep:
     """Of one worker."""
@@ -30,6 +33,7 @@ class Upkeep:
     def __init__(self, service: Service, contents: Contents, close: Handler, stopping: asyncio.Event) -> None:
         self._service, self._contents, self._close, self._stopping = service, contents, close, stopping
         self._factor = service.settings.time_factor
+        self._rescue_at = {False: 0.0, True: 0.0}  # not before: by whether bulk lanes are looked through
 
     async def sweep(self) -> None:
         """Everything that lapsed, page by page; then doubts whose wait is over, and digests that are due."""
@@ -44,8 +48,19 @@ class Upkeep:
         await self.gather_digests()
 
     async def rescue(self) -> None:
-        """What a lost worker held: an alert must not wait for the whole sweep."""
-        _say(await self._service.db.attempt(lambda tx: rescue(tx, factor=self._factor)))
+        """What a lost worker held: an alert must not wait for the whole sweep.
+
+        The longer it takes to look through what is open, the more seldom that is done: the sweep does it too.
+        """
+        for bulk in (False, True):
+            began = time.monotonic()
+            if began >= self._rescue_at[bulk]:
+                _say(
+                    await self._service.db.attempt(
+                        partial(rescue, factor=self._factor, bulk=bulk), by_index=True
+                    )
+                )
+                self._rescue_at[bulk] = began + RESTS * (time.monotonic() - began)
 
     async def tidy(self) -> None:
         """Forget what has had its time, match late receipts, and place homes whose postcode came later."""

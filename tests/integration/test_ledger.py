@@ -26,9 +26,9 @@ from notifier.delivery.claim import claim, renew
 from notifier.delivery.explain import timeline
 from notifier.delivery.mark import mark
 from notifier.delivery.send import tried
-from notifier.delivery.settle import decide
+from notifier.delivery.settle import decide, taken
 from notifier.delivery.settled import record
-from notifier.delivery.sweep import sweep
+from notifier.delivery.sweep import rescue, sweep
 from notifier.delivery.tokens import attempt_token
 from notifier.models import Attempt, Delivery, DeliveryState, Lane, Message, NoticeKind
 from notifier.worker import Worker
@@ -205,6 +205,38 @@ async def test_a_worker_lost_after_the_mark_leaves_a_doubt_and_before_it_a_due_r
         swept = await sweep(tx)
     assert (swept.returned, swept.doubted) == (1, 1)
     assert await states(db, message) == {"pending": 1, "in_doubt": 1}
+
+
+async def test_alerts_and_notices_are_rescued_though_bulk_is_not_looked_through(db: Database) -> None:
+    world = await world_of(db, 3, media=("email",), wards=(0,))
+    news = await publish(db, world, wards=(0,))
+    alert = await publish(db, world, wards=(0,), kind="alert", override_reason="a child is missing")
+    async with db.transaction() as tx:
+        urgent = await claim(tx, Lane.URGENT, 9, "lost")
+        await claim(tx, Lane.WARD, 9, "lost")
+    async with db.transaction() as tx:
+        await mark(tx, urgent[:1], "lost", timeout_seconds=10)
+        await tx.execute(update(Delivery).values(lease_until=tx.now - timedelta(seconds=1)))
+    async with db.transaction() as tx:
+        swept = await rescue(tx, bulk=False)
+    assert (swept.returned, swept.doubted) == (2, 1)
+    assert (await states(db, alert), await states(db, news)) == ({"pending": 3}, {"leased": 3})
+    async with db.transaction() as tx:
+        assert (await rescue(tx, bulk=True)).returned == 3
+    assert await states(db, news) == {"pending": 3}
+
+
+async def test_a_message_is_not_done_while_rows_of_it_are_in_flight(db: Database) -> None:
+    world = await world_of(db, 1, media=("email",), wards=(0,))
+    message = await publish(db, world, wards=(0,))
+    async with db.transaction() as tx:
+        rows = await claim(tx, Lane.WARD, 9, "one")
+        assert (await sweep(tx)).finished == 0
+        started = await mark(tx, rows, "one", timeout_seconds=10)
+        assert (await sweep(tx)).finished == 0
+        await record(tx, [taken(Accepted(provider_id="p"), row) for row in started])
+        assert (await sweep(tx)).finished == 1
+    assert await states(db, message) == {"accepted": 1}
 
 
 async def test_a_late_answer_settles_a_delivery_already_in_doubt(

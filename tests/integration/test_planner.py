@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from notifier.db import Database
+from notifier.db import Database, Tx
+from notifier.delivery.claim import claim
+from notifier.delivery.mark import mark
+from notifier.models import Lane
 from subscribers import dialects
 from subscribers.audience import Criteria, Span, select_audience
 from subscribers.models import LeastPriority
-from tests.integration.ledger import world_of
+from tests.integration.ledger import publish, world_of
 from tests.world import ward
 
 
@@ -41,6 +44,25 @@ async def test_a_page_that_looks_like_one_row_to_the_planner_is_not_read_for_eac
             words = found.compile(dialect=tx.connection.dialect, compile_kwargs={"literal_binds": True})
             plan_said = await tx.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {words}".replace(":", r"\:")))
             assert sum(_thrown_away(plan_said[0]["Plan"])) < people
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_claim_and_a_mark_write_to_no_index(db: Database) -> None:
+    """Or a mail costs nine entries in indexes instead of six."""
+    world = await world_of(db, 40, media=("email",), wards=(0,))
+    await publish(db, world, wards=(0,))
+    async with db.transaction() as tx:
+        before = await _updated(tx)
+        rows = await claim(tx, Lane.WARD, 40, "one")
+        assert len(await mark(tx, rows, "one", timeout_seconds=10)) == 40
+        after = await _updated(tx)
+    assert (after[0] - before[0], after[1] - before[1]) == (80, 80)
+
+
+async def _updated(tx: Tx) -> tuple[int, ...]:
+    """(rows updated, of them without a word to any index) of the deliveries, as this connection counts them."""
+    said = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'deliveries'")
+    return tuple((await tx.execute(said)).one())
 
 
 KEYS_OF_PAGES = (

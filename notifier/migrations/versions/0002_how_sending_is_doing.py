@@ -33,8 +33,8 @@ COLUMNS: tuple[tuple[str, str, sa.types.TypeEngine[Any], str | None], ...] = (
     ("subscribers", "weekly_limit", sa.SmallInteger(), None),
 )
 QUEUE = (
-    "CASE state WHEN 'pending' THEN 1 WHEN 'in_doubt' THEN 2 "
-    "WHEN 'leased' THEN 3 WHEN 'started' THEN 3 ELSE 0 END"
+    "CASE state WHEN 'pending' THEN 1 WHEN 'leased' THEN 1 "
+    "WHEN 'started' THEN 1 WHEN 'in_doubt' THEN 2 ELSE 0 END"
 )
 WAITS, WAITS_FOR_DIGEST = "queue = 1 AND digest IS NULL", "queue = 1 AND digest IS NOT NULL"
 WAITED, WAITED_FOR_DIGEST = "state = 'pending' AND digest IS NULL", "state = 'pending' AND digest IS NOT NULL"
@@ -140,7 +140,6 @@ def upgrade() -> None:
     ):
         op.drop_index(name, "deliveries")
     make_index("ix_deliveries_due", "deliveries", ["message_id", "lane", "due_at", "id"], where=WAITS)
-    make_index("ix_deliveries_in_flight", "deliveries", ["id"], where="queue = 3")
     make_index("ix_deliveries_in_doubt", "deliveries", ["due_at"], where="queue = 2")
     make_index(
         "ix_deliveries_digest",
@@ -193,7 +192,6 @@ def downgrade() -> None:
     op.drop_index("ix_subscribers_cell", "subscribers")
     for name in (
         "ix_deliveries_due",
-        "ix_deliveries_in_flight",
         "ix_deliveries_in_doubt",
         "ix_deliveries_digest",
         "ix_deliveries_digest_notice_id",
