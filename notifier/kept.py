@@ -101,6 +101,8 @@ class Kept:
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[Begun]:
         """A connection for one statement, which is a transaction by itself. Nothing is begun, and no clock read."""
+        while self._idle and self._idle[-1].raw.is_closed():
+            await self._idle.pop().drop()
         lent = self._idle.pop() if self._idle else await self._connected()
         try:
             yield lent

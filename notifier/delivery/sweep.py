@@ -75,7 +75,7 @@ async def sweep(tx: Tx, *, factor: float = 1.0) -> Swept:
         held=held,
         expired=expired,
         finished=finished,
-        more=max(returned, doubted + held, expired) >= PAGE,
+        more=max(returned + doubted + held, expired) >= PAGE,
         unclosed=await closing.unclosed(tx),
     )
 

@@ -22,6 +22,7 @@ from notifier.broadcast import plan, report
 from notifier.broadcast.notices import notice
 from notifier.db import Database
 from notifier.delivery import receipts
+from notifier.delivery import sweep as sweeping
 from notifier.delivery.claim import claim, renew
 from notifier.delivery.explain import timeline
 from notifier.delivery.mark import mark
@@ -224,6 +225,24 @@ async def test_alerts_and_notices_are_rescued_though_bulk_is_not_looked_through(
     async with db.transaction() as tx:
         assert (await rescue(tx, bulk=True)).returned == 3
     assert await states(db, news) == {"pending": 3}
+
+
+async def test_a_full_page_of_lost_rows_says_that_there_are_more(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "PAGE", 4)
+    world = await world_of(db, 5, media=("email",), wards=(0,))
+    message = await publish(db, world, wards=(0,))
+    async with db.transaction() as tx:
+        rows = await claim(tx, Lane.WARD, 9, "lost")
+        await mark(tx, rows[:2], "lost", timeout_seconds=10)
+        await tx.execute(update(Delivery).values(lease_until=tx.now - timedelta(seconds=1)))
+    more = []
+    for _ in range(2):
+        async with db.transaction() as tx:
+            more.append((await sweep(tx)).more)
+    assert more == [True, False]
+    assert await states(db, message) == {"pending": 3, "in_doubt": 2}
 
 
 async def test_a_message_is_not_done_while_rows_of_it_are_in_flight(db: Database) -> None:
