@@ -130,7 +130,7 @@ def against_the_bare_loop(number: int, *, connections: int, plain: bool, rounds:
 
 def after_idle_polling(number: int, *, connections: int, rounds: int = 3) -> Figure:
     """a: a fresh worker ÷ one that polled an empty ledger for 10 s first: the median of pairs, one after the other."""
-    pairs = []
+    pairs: list[tuple[float, Drained, Drained]] = []
     for _ in range(rounds):
         found = []
         for idle_seconds in (0.0, 10.0):
@@ -138,7 +138,8 @@ def after_idle_polling(number: int, *, connections: int, rounds: int = 3) -> Fig
                 found.append(
                     asyncio.run(drain(stage, far_end, number, slots=connections, idle_seconds=idle_seconds))
                 )
-        pairs.append((found[0].each_cpu_second / found[1].each_cpu_second, *found))
+        fresh, idle = found
+        pairs.append((fresh.each_cpu_second / idle.each_cpu_second, fresh, idle))
     pairs.sort(key=lambda pair: pair[0])
     ratio, fresh, idle = pairs[rounds // 2]
     return Figure(
