@@ -384,7 +384,7 @@ class SendsInRuns(Protocol):
     """A channel that sends several messages one after the other at less than their single cost."""
 
     async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
-        """Take errand after errand, each when it can go; return when there is none, or after some (*M* or so).
+        """Take errand after errand, each when it can go; return when there is none, or when others want their turn.
 
         Each that was taken is ended exactly as `send` would have. Never raises, save when cancelled.
         """

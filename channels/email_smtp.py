@@ -6,11 +6,12 @@ break means that nothing was sent, after it nobody knows. What replies mean is i
 
 import asyncio
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Self
 
 import aiosmtplib
@@ -35,7 +36,7 @@ from channels.errors import BadAddress, NotConfigured
 from channels.mime import compile_mail, date_line, envelope
 from channels.one_medium import OneMedium
 from channels.smtp_pipeline import Ended, Mail, Reply, Stage
-from channels.smtp_pool import Connection, Pool, Server
+from channels.smtp_pool import Connection, Places, Pool, Server
 from channels.smtp_replies import connection_failed, outcome
 
 CONNECTIONS = 16
@@ -47,8 +48,6 @@ _OUR_ID = re.compile(r"<?d\.([a-z2-7.]{1,120})@", re.IGNORECASE)
 _ATOMS = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+/=?^_`{|}~-."
 _LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+([a-z]{{2,63}})")
-# What may stand between the angle brackets of MAIL: one word of visible ASCII that does not close them.
-_IN_PATH = bytes(octet for octet in range(0x21, 0x7F) if octet not in b"<>")
 
 
 def message_id(delivery: str, domain: str) -> str:
@@ -112,6 +111,7 @@ class EmailSmtp(OneMedium):
         """command_seconds: for all before the text, a new connection included. final_seconds: for the answer to it."""
         self._domain, self._mail_from = domain, mail_from or f"notices@{domain}"
         self._command_seconds, self._now = command_seconds, now
+        self._dated, self._dated_until = "", float("-inf")
         self._pool = Pool(
             server,
             domain,
@@ -157,10 +157,10 @@ class EmailSmtp(OneMedium):
         return alone.outcome
 
     async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
-        """So many as a slot may hold at once, over one connection; then others have their turn at it."""
-        date = date_line(self._now())
-        mails = _Mails(partial(self._mail_of, date=date), following, most=self.capabilities.slot_rows)
-        async with self._pool.place(urgent=urgent):
+        """One after the other over one connection; so many as a slot may hold, where others wait for their turn at it."""
+        place = self._pool.place(urgent=urgent)
+        mails = _Mails(self._mail_of, following, place, most=self.capabilities.slot_rows)
+        async with place:
             is_first = True
             while (first := mails.next()) is not None:
                 until = asyncio.get_running_loop().time() + self._command_seconds
@@ -190,8 +190,8 @@ class EmailSmtp(OneMedium):
         finally:
             await self._pool.give_back(connection)
 
-    def _mail_of(self, errand: Errand, *, date: str) -> "_Mail | Refused":
-        """The errand's message as mail, or why it is none. date: the header's line."""
+    def _mail_of(self, errand: Errand) -> "_Mail | Refused":
+        """The errand's message as mail, or why it is none."""
         message = errand.message
         sender = message.sender or self._mail_from
         path = message.return_path or sender
@@ -202,7 +202,7 @@ class EmailSmtp(OneMedium):
                 sender=sender,
                 to=to,
                 message_id=own_id,
-                date=date,
+                date=self._date(),
                 reply_to=message.reply_to,
                 headers=message.headers,
             )
@@ -214,6 +214,13 @@ class EmailSmtp(OneMedium):
             return Refused(why=Refusal.CONTENT, reason="the return path is no address")
         copy = filled(message, own)
         return copy if isinstance(copy, Refused) else _Mail(path, to, copy + END, errand, own_id)
+
+    def _date(self) -> str:
+        """The header's line, of this second or the one before: thousands of mails have the same."""
+        now = time.monotonic()
+        if now >= self._dated_until:
+            self._dated, self._dated_until = date_line(self._now()), now + 1
+        return self._dated
 
 
 @dataclass(slots=True)
@@ -229,22 +236,33 @@ class _Mails:
     """The mails of one run, made one by one. What cannot be written is refused at once."""
 
     def __init__(
-        self, make: Callable[[Errand], _Mail | Refused], following: Callable[[], Errand | None], *, most: int
+        self,
+        make: Callable[[Errand], _Mail | Refused],
+        following: Callable[[], Errand | None],
+        place: Places,
+        *,
+        most: int,
     ) -> None:
-        self._make, self._following, self._left = make, following, most
+        """most: of them, where others wait for the place."""
+        self._make, self._following, self._place, self._left = make, following, place, most
+        self._is_over = False
         self._back: deque[_Mail] = deque()
 
     def next(self) -> _Mail | None:
         if self._back:
             return self._back.popleft()
-        while self._left and (errand := self._following()) is not None:
+        while self._goes_on and (errand := self._following()) is not None:
             self._left -= 1
             mail = self._make(errand)
             if isinstance(mail, _Mail):
                 return mail
             errand.ended(mail)
-        self._left = 0
+        self._is_over = True
         return None
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self._is_over and (self._left > 0 or not self._place.waiting)
 
     def back(self, mail: _Mail) -> None:
         """It is to go after all, before the others."""
@@ -252,7 +270,7 @@ class _Mails:
 
     def fail(self, mail: _Mail, outcome: Outcome) -> None:
         """There is no connection for it, nor for what went back; take no more."""
-        self._left = 0
+        self._is_over = True
         for each in (mail, *self._back):
             each.errand.ended(outcome)
         self._back.clear()
@@ -296,8 +314,9 @@ def _is_usual_domain(domain: str) -> bool:
 
 
 def _is_path(path: str) -> bool:
-    is_short = 0 < len(path) <= addresses.LONGEST_EMAIL
-    return is_short and path.isascii() and not path.encode().translate(None, _IN_PATH)
+    """Whether it may stand between the angle brackets of MAIL: one word of visible ASCII that does not close them."""
+    is_word = path.isascii() and path.isprintable() and not (" " in path or "<" in path or ">" in path)
+    return is_word and 0 < len(path) <= addresses.LONGEST_EMAIL
 
 
 def _was_closed(ended: Ended) -> bool:

@@ -118,13 +118,7 @@ def _form(own: tuple[str, ...], further: tuple[str, ...]) -> str:
 
 def date_line(at: datetime) -> str:
     """The Date header of mail that leaves at that moment."""
-    return _date_line(at.replace(microsecond=0))
-
-
-@lru_cache(maxsize=4)
-def _date_line(at: datetime) -> str:
-    """Asked for hundreds of times a second, about one second."""
-    return header("Date", format_datetime(at.astimezone(UTC)))
+    return header("Date", format_datetime(at.replace(microsecond=0).astimezone(UTC)))
 
 
 def header(name: str, value: str) -> str:

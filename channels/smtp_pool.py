@@ -81,6 +81,27 @@ class Connection:
     pipeline: Pipeline[Any]
 
 
+class Places:
+    """Room for so many connections. waiting: who has asked and has no room yet."""
+
+    def __init__(self, number: int) -> None:
+        self._room, self.waiting = asyncio.Semaphore(number), 0
+
+    @property
+    def are_taken(self) -> bool:
+        return self._room.locked()
+
+    async def __aenter__(self) -> None:
+        self.waiting += 1
+        try:
+            await self._room.acquire()
+        finally:
+            self.waiting -= 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._room.release()
+
+
 class Pool:
     """At most `size` connections, and two more for what is urgent; each carries at most `recycle_after` messages.
 
@@ -102,14 +123,14 @@ class Pool:
         self._recycle_after = recycle_after
         self._connect_seconds, self._command_seconds = connect_seconds, command_seconds
         self._final_seconds = final_seconds
-        self._free = asyncio.Semaphore(size)
-        self._reserved = asyncio.Semaphore(RESERVED)  # an alert never waits behind a bulletin
+        self._free = Places(size)
+        self._reserved = Places(RESERVED)  # an alert never waits behind a bulletin
         self._idle: list[Connection] = []
         self._is_closed = False
 
-    def place(self, *, urgent: bool) -> asyncio.Semaphore:
+    def place(self, *, urgent: bool) -> Places:
         """Room for one connection."""
-        return self._reserved if urgent and self._free.locked() else self._free
+        return self._reserved if urgent and self._free.are_taken else self._free
 
     def kept(self) -> Connection | None:
         """A connection that is open already."""

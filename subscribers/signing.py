@@ -154,10 +154,12 @@ class Keys:
         ends = [len(payloads[0]) // 5 * 8]
         for use in family:
             ends.append(ends[-1] + MAC_BYTES[use] // 5 * 8)
+        places = list(pairwise(ends))
         found = []
         for start in range(0, len(letters), ends[-1]):
             own = letters[start : start + ends[-1]]
-            found.append([own[: ends[0]] + own[at:to] for at, to in pairwise(ends)])
+            same = own[: ends[0]]
+            found.append([same + own[at:to] for at, to in places])
         return found
 
     def read_token(self, use: Use, token: str) -> bytes | None:

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 LOOK_SECONDS, HIGH = 0.05, 0.7
 SOON_SECONDS = 0.1
+RUNS = 2  # so many times what a slot may hold make a run that is long enough
 
 Ended = Callable[[Claimed, Outcome | None], None]
 
@@ -91,7 +92,7 @@ class Slots:
             name: channel for name, channel in channels.items() if isinstance(channel, SendsInRuns)
         }
         self._rows: deque[tuple[Held, Mark]] = deque()
-        self._run = {name: rows_of(lane, c.capabilities.slot_rows) for name, c in channels.items()}
+        self._run = {name: RUNS * rows_of(lane, c.capabilities.slot_rows) for name, c in channels.items()}
         self._resting: list[asyncio.Future[None]] = []  # of the slots that have nothing to do
         self._load = Load()
         self._later: asyncio.TimerHandle | None = None

@@ -1,5 +1,6 @@
 """Several mails in a row over one connection: each ends as if it had been sent alone, and none goes twice."""
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 
@@ -64,10 +65,19 @@ def test_it_says_that_it_sends_in_runs() -> None:
     assert issubclass(EmailSmtp, SendsInRuns)
 
 
-async def test_a_run_takes_no_more_than_a_slot_may_hold(mail: FakeSmtp) -> None:
+async def test_a_run_goes_on_over_one_connection_while_nobody_waits_for_it(mail: FakeSmtp) -> None:
     asked = await run(mail, 7)
-    assert (asked.kinds, list(asked.left)) == (ALL_ACCEPTED, PEOPLE[MOST:])
-    assert taken(mail) == Counter(PEOPLE[:MOST])
+    assert (asked.kinds, list(asked.left)) == (" ".join(["Accepted"] * 7), [])
+    assert taken(mail) == Counter(PEOPLE)
+    assert mail.connections == 1
+
+
+async def test_where_another_waits_a_run_takes_no_more_than_a_slot_may_hold(mail: FakeSmtp) -> None:
+    async with opened(mail, connections=1) as channel:
+        long, waiting = Asked(channel, PEOPLE), Asked(channel, ["other@resident.example"])
+        await asyncio.gather(channel.run(long.following), channel.run(waiting.following))
+    assert (long.kinds, list(long.left)) == (ALL_ACCEPTED, PEOPLE[MOST:])
+    assert [type(outcome) for _, outcome in waiting.outcomes] == [Accepted]
     assert mail.connections == 1
 
 
