@@ -9,6 +9,7 @@ from benchmarks.machine import Sink, percentile, sink
 from benchmarks.result import Figure
 from benchmarks.stage import Stage, Workers, approved, people, postgres_stage, publish, settled
 from notifier.db import Database
+from notifier.delivery.settle import ACCEPTED
 from notifier.models import Attempt, Delivery, Message
 from subscribers.models import Area, Subscription
 
@@ -24,12 +25,13 @@ async def alert(db: Database, team: UUID, area: str) -> list[float]:
     await settled(db, message, seconds=120)
     async with db.transaction(read_only=True) as tx:
         published = await tx.scalar(select(Message.frozen_at).where(Message.id == message))
-        ended = await tx.execute(
-            select(Attempt.settled_at)
+        ended = await tx.execute(  # a worker that was killed left attempts without an end
+            select(func.min(Attempt.settled_at).label("at"))
             .join(Delivery, Delivery.id == Attempt.delivery_id)
-            .where(Delivery.message_id == message)
+            .where(Delivery.message_id == message, Attempt.outcome == ACCEPTED)
+            .group_by(Delivery.id)
         )
-        return [(row.settled_at - published).total_seconds() for row in ended]
+        return [(row.at - published).total_seconds() for row in ended]
 
 
 async def _planned(db: Database, message: UUID) -> None:
