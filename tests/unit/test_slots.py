@@ -22,10 +22,12 @@ class Slow(Memory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.going, self.runs = asyncio.Event(), 0
+        self.going, self.all_run, self.runs = asyncio.Event(), asyncio.Event(), 0
 
     async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
         self.runs += 1
+        if self.runs == NUMBER:
+            self.all_run.set()
         while (errand := following()) is not None:
             await self.going.wait()
             errand.ended(await self.send(errand.message))
@@ -80,9 +82,7 @@ async def test_as_many_slots_begin_as_what_is_slow_calls_for(
     for _ in range(3):
         await asyncio.sleep(0)
     assert channel.runs == at_once
-    async with asyncio.timeout(20):  # what waits still has met a far end that stands still
-        while channel.runs < NUMBER:
-            await asyncio.sleep(0.05)
+    await asyncio.wait_for(channel.all_run.wait(), 20)  # what waits still has met a far end that stands still
     channel.going.set()
     slots.end()
     await asyncio.wait_for(serving, 5)
