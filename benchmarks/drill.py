@@ -102,17 +102,17 @@ async def drill(
         await gather(db, alerted)
         bulletin, planned = await publish(db, made.team, made.force)
         began = time.monotonic()
-        for worker in workers:
-            worker.start()
-        killing = asyncio.create_task(killer.run())
         try:
-            await asyncio.to_thread(far_end.wait_for, planned // 2, seconds=1800)
-            waits = await alert(db, made.team, ALERTED)
-            await asyncio.to_thread(far_end.wait_for, int(0.98 * planned), seconds=1800)
-        finally:
-            killer.stopping.set()
-            await killing
-        try:
+            for worker in workers:
+                worker.start()
+            killing = asyncio.create_task(killer.run())
+            try:
+                await asyncio.to_thread(far_end.wait_for, planned // 2, seconds=1800)
+                waits = await alert(db, made.team, ALERTED)
+                await asyncio.to_thread(far_end.wait_for, int(0.98 * planned), seconds=1800)
+            finally:
+                killer.stopping.set()
+                await killing
             await settled(db, bulletin, seconds=600)
             seconds = time.monotonic() - began
         finally:
