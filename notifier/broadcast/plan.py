@@ -38,8 +38,8 @@ async def plan_page(tx: Tx, message: UUID, *, page: int = PAGE) -> bool:
     """Plan the next people, a page of deliveries at most; True when there is nothing more to do now.
 
     A page that a crash took back, its cursor with it, is planned again, and adds nothing twice: only the last one's
-    commit waits for the disk. Where too much waits to be sent the
-    message stays `planning`, and is found again by whoever looks for what stands undone.
+    commit waits for the disk. Where too much waits to be sent the message stays `planning`, and is found again by
+    whoever looks for what stands undone.
     """
     row = (await tx.execute(select(Message).where(Message.id == message).with_for_update())).first()
     if row is None or row.state not in (MessageState.APPROVED, MessageState.PLANNING):
