@@ -46,6 +46,15 @@ POSTGRESQL_WRITTEN = text(
     "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_xact_user_tables"
 )
 SQLITE_WRITTEN = text("SELECT total_changes()")
+OUR_NAME = "notifier"  # of our sessions, to whoever looks at the server's
+STANDING_SECONDS = 10  # less than the lease of a bulk row, and no more than that of an alert
+# Of ours only, and none that works: it has announced a statement, or has its rows to read, and does neither.
+END_STANDING = text(
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND usename = current_user AND application_name = :name"
+    " AND state = 'active' AND wait_event IN ('ClientRead', 'ClientWrite')"
+    " AND state_change < clock_timestamp() - make_interval(secs => :seconds)"
+)
 
 T = TypeVar("T")
 
@@ -228,6 +237,18 @@ class Database:
 
         return await _tried(once, tries)
 
+    async def end_standing(self, *, seconds: float = STANDING_SECONDS) -> int:
+        """End the sessions of processes that stand still inside a statement: how many.
+
+        Between two statements the server ends them itself (idle_in_transaction_session_timeout). Between the
+        parts of one, which the driver sends the first time it is used, no time-out of PostgreSQL 15 to 16
+        looks, and their rows would stay locked until the process wakes up or dies.
+        """
+        if self.is_sqlite:
+            return 0
+        async with self.transaction(read_only=True) as tx:
+            return int(await tx.scalar(END_STANDING, {"name": OUR_NAME, "seconds": seconds}))
+
     @asynccontextmanager
     async def apart(self, *, pool_size: int = 1) -> AsyncIterator[Self]:
         """The same database over connections of its own, which no crowd in the pool can hold up."""
@@ -278,7 +299,8 @@ def engine_for(url: str, *, pool_size: int) -> AsyncEngine:
                 "random_page_cost": "1.1",
                 "plan_cache_mode": "force_custom_plan",
                 "jit": "off",  # compiling a statement of a millisecond takes forty
-                "idle_in_transaction_session_timeout": "10s",
+                "application_name": OUR_NAME,
+                "idle_in_transaction_session_timeout": f"{STANDING_SECONDS}s",
             },
         },
     )

@@ -61,6 +61,8 @@ class Upkeep:
                     )
                 )
                 self._rescue_at[bulk] = began + RESTS * (time.monotonic() - began)
+        if ended := await self._service.db.end_standing():
+            log.warning("ended_standing_sessions", number=ended)
 
     async def tidy(self) -> None:
         """Forget what has had its time, match late receipts, and place homes whose postcode came later."""

@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import select, text
 
+from notifier.db import OUR_NAME
 from notifier.models import Attempt, Delivery, DeliveryState
 from tests.faults.drill import QUICK, Drill, drill, sender
 from tests.faults.forker import Forked, Forker
@@ -77,6 +80,41 @@ async def test_rows_that_a_process_locked_before_it_stood_still_come_free(
     async with drill(url, far_ends, 0) as stage, stage.db.transaction(read_only=True) as tx:
         shown = await tx.scalar(text("SHOW idle_in_transaction_session_timeout"))
     assert shown == "10s", "less than the lease of a bulk row, and no more than that of an alert"
+
+
+async def test_rows_locked_by_a_process_that_stood_still_within_a_statement_come_free(
+    new_durable_database: New, far_ends: Providers
+) -> None:
+    """It has announced a statement whose values never come: PostgreSQL's own time-outs do not see that."""
+    url = new_durable_database("postgresql")
+    ours = {"application_name": OUR_NAME}
+    async with drill(url, far_ends, 1) as stage:
+        async with ended(await asyncpg.connect(url, server_settings=ours)) as standing:
+            await standing.execute("BEGIN; SELECT 1 FROM contact_points FOR UPDATE")
+            await standing.prepare("SELECT $1::int")
+            async with (
+                ended(await asyncpg.connect(url)) as stranger,
+                ended(await asyncpg.connect(url, server_settings=ours)) as busy,
+            ):
+                await stranger.execute("BEGIN")
+                await stranger.prepare("SELECT $1::int")
+                works = asyncio.create_task(busy.fetchval("SELECT 5 FROM pg_sleep(1)"))
+                await asyncio.sleep(0.5)
+                assert await stage.db.end_standing() == 0, "it may be about to go on"
+                assert await stage.db.end_standing(seconds=0.4) == 1
+                assert await works == 5, "who works is left alone"
+                assert await stranger.fetchval("SELECT 6") == 6, "so is who is none of ours"
+        async with stage.db.transaction() as tx:
+            await tx.execute(text("SELECT 1 FROM contact_points FOR UPDATE NOWAIT"))
+
+
+@asynccontextmanager
+async def ended(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """However it stands."""
+    try:
+        yield connection
+    finally:
+        connection.terminate()
 
 
 @pytest.mark.once_on("sqlite")
