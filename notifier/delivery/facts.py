@@ -5,18 +5,21 @@ of a message the same is known, so PostgreSQL hands them over by kinds; on SQLit
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Executable,
     Integer,
     Select,
     String,
+    Subquery,
+    Uuid,
     bindparam,
     column,
     exists,
@@ -28,7 +31,8 @@ from sqlalchemy import (
 )
 
 from notifier.db import Tx
-from notifier.delivery.fast import POSTGRESQL, Shape, list_of, listed
+from notifier.delivery.claim import Claimed
+from notifier.delivery.fast import POSTGRESQL, Shape, is_one_of, list_of, listed
 from notifier.delivery.hours import Hours
 from notifier.delivery.policy import Facts
 from notifier.models import (
@@ -47,35 +51,34 @@ from subscribers.models import ContactPoint, Subscriber, Subscription, Suppressi
 
 
 class Kind(NamedTuple):
-    """Rows of which the same is known. ids, subscribers, notices: of each, side by side. subscriber: of a person's."""
+    """Rows of which the same is known. ids, subscribers: of each, side by side. subscriber: of a person's."""
 
     facts: Facts
     message: UUID | None
+    notice: UUID | None
     ids: Sequence[int]
     subscribers: Sequence[UUID | None]
-    notices: Sequence[UUID | None]
 
 
-async def kinds_of(tx: Tx, fences: Mapping[int, int]) -> list[Kind]:
-    """What is known of those of the rows (id → fence) that are still leased under that fence.
+async def kinds_of(tx: Tx, claimed: Iterable[Claimed]) -> list[Kind]:
+    """What is known of those of the rows that are still leased under their fence.
 
     Their contact points are held against a change until the transaction ends.
     """
-    ids = sorted(fences)  # two workers lock in the same order
+    rows = sorted(claimed)  # two workers lock in the same order
+    messages = list({row.message_id for row in rows if row.message_id})
     if tx.dialect == POSTGRESQL:
-        rows = await _FACTS.rows(tx, ids=list_of(ids), fences=list_of([fences[id_] for id_ in ids]))
-        if not rows:
+        ids, fences = list_of([row.id for row in rows]), list_of([row.fence for row in rows])
+        found = await _FACTS.rows(tx, ids=ids, fences=fences, messages=messages)
+        if not found:
             return []
-        held = _places(json.loads(rows[0].holds or "[]"))
-        return [Kind(_facts(row, tx.now, held), row.message_id, *row[:OWN]) for row in rows]
+        held = _places(json.loads(found[0].holds or "[]"))
+        return [_kind(row, tx.now, held, *row[:OWN]) for row in found]
     held = await standing_holds(tx)
     known: dict[tuple[Any, ...], tuple[Any, list[Any]]] = {}
-    for row in await _FACTS.rows(tx, pairs=[(id_, fences[id_]) for id_ in ids]):
+    for row in await _FACTS.rows(tx, pairs=[(row.id, row.fence) for row in rows], messages=messages):
         known.setdefault(tuple(row[OWN:]), (row, []))[1].append(row[:OWN])
-    return [
-        Kind(_facts(row, tx.now, held), row.message_id, *zip(*each, strict=True))
-        for row, each in known.values()
-    ]
+    return [_kind(row, tx.now, held, *zip(*each, strict=True)) for row, each in known.values()]
 
 
 async def standing_holds(tx: Tx) -> frozenset[tuple[str, str]]:
@@ -89,41 +92,55 @@ def _places(rows: Iterable[Sequence[str]]) -> frozenset[tuple[str, str]]:
 
 # --- the statements ------------------------------------------------------------------------------
 
-OWN = 3  # columns that differ from row to row though the same is known of them
+OWN = 2  # columns that differ from row to row though the same is known of them
 
 
 def _by_kind(of: str) -> Executable:
+    about = _about(of)
     if of != POSTGRESQL:
-        ours = tuple_(Delivery.id, Delivery.fence).in_(bindparam("pairs", expanding=True, required=False))
-        return _each().where(ours)
+        each = _each(about).where(
+            tuple_(Delivery.id, Delivery.fence).in_(bindparam("pairs", expanding=True, required=False))
+        )
+        return _with_content(each.subquery("each"), about)
     going = (
         func.unnest(listed("ids", BigInteger), listed("fences", Integer))
         .table_valued(column("id", BigInteger), column("fence", Integer))
         .render_derived("going")
     )
-    each = (
-        _each()
-        .join(going, (going.c.id == Delivery.id) & (going.c.fence == Delivery.fence))
-        .cte("each")
-        .prefix_with("MATERIALIZED")
-    )
-    own, shared = list(each.c)[:OWN], list(each.c)[OWN:]
+    each = _each(about).join(going, (going.c.id == Delivery.id) & (going.c.fence == Delivery.fence))
+    row = each.cte("each").prefix_with("MATERIALIZED")
+    own, shared = list(row.c)[:OWN], list(row.c)[OWN:]
+    kinds = select(*[func.array_agg(each_own).label(each_own.name) for each_own in own], *shared)
     holds = select(func.json_agg(func.json_build_array(Hold.scope, Hold.key))).scalar_subquery()
-    return select(
-        *[func.array_agg(each_own) for each_own in own], *shared, holds.cast(String).label("holds")
-    ).group_by(*shared)
+    return _with_content(kinds.group_by(*shared).subquery("kinds"), about).add_columns(
+        holds.cast(String).label("holds")
+    )
 
 
-def _each() -> Select[*tuple[Any, ...]]:
-    """Everything the decision looks at. What cannot change after the claim stands in `Claimed`."""
+def _about(of: str) -> CTE:
+    """What is known of each message, read once for all its rows."""
+    about = select(
+        Message.id,
+        Message.state.label("message_state"),
+        Message.send_at,
+        Message.team_id,
+        Message.expires_at.label("useless_at"),
+        Message.override_reason,
+        exists().where(MessageTopic.message_id == Message.id).label("has_topics"),
+    ).where(is_one_of(Message.id, "messages", of, Uuid))
+    return about.cte("about").prefix_with("MATERIALIZED", dialect=POSTGRESQL)
+
+
+def _each(about: CTE) -> Select[*tuple[Any, ...]]:
+    """Everything the decision looks at that is of the row. What cannot change after the claim stands in `Claimed`."""
     return (
         select(
             # Which row it is, and whose: as many as OWN says.
             Delivery.id,
             ContactPoint.subscriber_id,
-            Delivery.notice_id,
             # What is known of it.
             Delivery.message_id,
+            Delivery.notice_id,
             Delivery.channel,
             Delivery.lane,
             Delivery.expires_at,
@@ -134,28 +151,30 @@ def _each() -> Select[*tuple[Any, ...]]:
             Subscriber.quiet_from,
             Subscriber.quiet_until,
             Subscriber.weekly_limit,
-            Message.state.label("message_state"),
-            Message.send_at,
-            Message.team_id,
-            Message.expires_at.label("useless_at"),
-            Message.override_reason,
-            Notice.kind.label("notice_kind"),
-            Notice.created_at.label("asked_at"),
-            _still_subscribed().label("still_subscribed"),
+            _still_subscribed(about).label("still_subscribed"),
             _suppressed().label("suppressed"),
         )
         .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
         .outerjoin(Subscriber, Subscriber.id == ContactPoint.subscriber_id)
-        .outerjoin(Message, Message.id == Delivery.message_id)
-        .outerjoin(Notice, Notice.id == Delivery.notice_id)
+        .outerjoin(about, about.c.id == Delivery.message_id)
         .where(Delivery.state == DeliveryState.LEASED)
         .order_by(Delivery.id)
         .with_for_update(read=True, of=ContactPoint)
     )
 
 
-def _still_subscribed() -> ColumnElement[bool]:
-    no_topics = ~exists().where(MessageTopic.message_id == Delivery.message_id).correlate(Delivery)
+def _with_content(rows: Subquery, about: CTE) -> Select[*tuple[Any, ...]]:
+    """And that is of what it carries."""
+    of_message = [each for each in about.c if each.name not in ("id", "has_topics")]
+    asked = [Notice.kind.label("notice_kind"), Notice.created_at.label("asked_at")]
+    return (
+        select(*rows.c, *of_message, *asked)
+        .outerjoin(about, about.c.id == rows.c.message_id)
+        .outerjoin(Notice, Notice.id == rows.c.notice_id)
+    )
+
+
+def _still_subscribed(about: CTE) -> ColumnElement[bool]:
     wanted_topic = (
         exists()
         .where(
@@ -176,11 +195,15 @@ def _still_subscribed() -> ColumnElement[bool]:
         .correlate(Delivery, Subscription)
         .exists()
     )
-    return exists().where(
-        Subscription.subscriber_id == ContactPoint.subscriber_id,
-        Subscription.ended_at.is_(None),
-        wanted_area,
-        or_(no_topics, wanted_topic),
+    return (
+        exists()
+        .where(
+            Subscription.subscriber_id == ContactPoint.subscriber_id,
+            Subscription.ended_at.is_(None),
+            wanted_area,
+            or_(about.c.has_topics.is_(False), wanted_topic),
+        )
+        .correlate(ContactPoint, Delivery, about)
     )
 
 
@@ -194,6 +217,16 @@ def _suppressed() -> ColumnElement[bool]:
 
 _FACTS = Shape(_by_kind)
 _HOLDS = Shape(lambda _of: select(Hold.scope, Hold.key))
+
+
+def _kind(
+    row: Any,
+    now: datetime,
+    held: frozenset[tuple[str, str]],
+    ids: Sequence[int],
+    subscribers: Sequence[UUID | None],
+) -> Kind:
+    return Kind(_facts(row, now, held), row.message_id, row.notice_id, ids, subscribers)
 
 
 def _facts(row: Any, now: datetime, held: frozenset[tuple[str, str]]) -> Facts:

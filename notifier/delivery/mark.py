@@ -54,7 +54,7 @@ async def mark(
     if not claimed:
         return []
     by_id = {row.id: row for row in claimed}
-    kinds = await kinds_of(tx, {id_: row.fence for id_, row in by_id.items()})
+    kinds = await kinds_of(tx, by_id.values())
     ids, away = await judge(tx, kinds, rules)
     if away:
         await turn_away(tx, away)

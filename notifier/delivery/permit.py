@@ -121,11 +121,11 @@ async def _within_limits(tx: Tx, kinds: Sequence[Kind], rules: Rules) -> dict[in
 def _digests(kinds: Sequence[Kind], permits: Mapping[int, Permit]) -> dict[UUID, int]:
     """Notice → its row, of the digests that might start."""
     return {
-        notice: id_
+        kind.notice: id_
         for kind in kinds
-        if kind.facts.notice_kind == NoticeKind.DIGEST
-        for id_, notice in zip(kind.ids, kind.notices, strict=True)
-        if notice and permits.get(id_, START).starts
+        if kind.notice and kind.facts.notice_kind == NoticeKind.DIGEST
+        for id_ in kind.ids
+        if permits.get(id_, START).starts
     }
 
 
