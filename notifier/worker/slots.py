@@ -21,8 +21,7 @@ from notifier.worker.seams import Held
 
 log = structlog.get_logger()
 
-LOOK_SECONDS, HIGH = 0.05, 0.7
-SOON_SECONDS = 0.1
+LOOK_SECONDS, HIGH = 0.02, 0.4  # the rest of a busy machine's time is the database's and the far end's
 RUNS = 2  # so many times what a slot may hold make a run that is long enough
 
 Ended = Callable[[Claimed, Outcome | None], None]
@@ -40,7 +39,7 @@ class Mark:
 
 
 class Load:
-    """Whether this process has lately had the processor nearly all the time."""
+    """Whether this process has lately been at work, and not waiting, for much of the time."""
 
     def __init__(self) -> None:
         self._since, self._spent = time.monotonic(), time.process_time()
@@ -96,6 +95,7 @@ class Slots:
         self._resting: list[asyncio.Future[None]] = []  # of the slots that have nothing to do
         self._load = Load()
         self._later: asyncio.TimerHandle | None = None
+        self._taken = 0  # rows, since the last look
         self._is_ending = False
 
     @property
@@ -133,12 +133,20 @@ class Slots:
         for _ in range(min(wanted, len(self._resting))):
             _go(self._resting.pop())
         if self._resting and self._later is None:
-            self._later = asyncio.get_running_loop().call_later(SOON_SECONDS, self._wake_the_rest)
+            self._look_later()
 
-    def _wake_the_rest(self) -> None:
-        """What waits still has met a far end that became slow."""
+    def _look_later(self) -> None:
+        self._taken = 0
+        self._later = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Whether what waits still has met a far end that became slow: then the rest are called."""
         self._later = None
-        if self._rows:
+        if not self._rows:
+            return
+        if self._load.is_high and self._taken >= self._number - len(self._resting):
+            self._look_later()
+        else:
             self._wake_all()
 
     def _wake_all(self) -> None:
@@ -174,6 +182,7 @@ class Slots:
         """The next turn, its message composed, while it is of that channel."""
         while self._rows and _channel(self._rows[0][0]) == name:
             held, mark = self._rows.popleft()
+            self._taken += 1
             message = written(self._contents, *held) if mark.is_good else None
             if isinstance(message, Outgoing):
                 taken.append(turn := Turn(held.row, message, self._ended))

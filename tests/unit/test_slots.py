@@ -64,7 +64,7 @@ class Load:
 async def test_as_many_slots_begin_as_what_is_slow_calls_for(
     is_high: bool, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots_of_a_lane, "SOON_SECONDS", 1.0)
+    monkeypatch.setattr(slots_of_a_lane, "LOOK_SECONDS", 1.0)
     channel = Slow()
     ended: list[int] = []
     slots = Slots(

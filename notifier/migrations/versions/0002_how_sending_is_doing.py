@@ -4,7 +4,7 @@ Revision 0002, after 0001. Only adds: a process of the release before goes on be
 and go by plain ALTER TABLE, for a copy of a table (batch mode) would break SQLite's foreign keys.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,8 +38,15 @@ QUEUE = (
 )
 WAITS, WAITS_FOR_DIGEST = "queue = 1 AND digest IS NULL", "queue = 1 AND digest IS NOT NULL"
 WAITED, WAITED_FOR_DIGEST = "state = 'pending' AND digest IS NULL", "state = 'pending' AND digest IS NOT NULL"
-# Percent of a page that a new row may fill: the versions of a row that is claimed, started and settled fit beside it.
-FILLED = {"deliveries": 45, "attempts": 60}
+# Percent of a page that new rows may fill: the versions of a row that is claimed, started and settled fit beside it,
+# and in an index the second entry that a settled one gets. Else each page of it is first searched for room, then split.
+FILLED = {
+    "TABLE deliveries": 45,
+    "TABLE attempts": 60,
+    "INDEX pk_deliveries": 48,
+    "INDEX uq_deliveries_message_contact_point": 48,
+    "INDEX ix_deliveries_contact_point_id": 48,
+}
 
 
 def make_index(
@@ -60,11 +67,11 @@ def make_index(
     op.create_index(name, table, list(columns), unique=unique, **more)
 
 
-def set_filled(percent: Mapping[str, int]) -> None:
+def fill(to: str) -> None:
     """How full PostgreSQL makes the pages it writes from now on."""
     if op.get_bind().dialect.name == "postgresql":
-        for table, most in percent.items():
-            op.execute(f"ALTER TABLE {table} SET (fillfactor = {most})")
+        for pages, percent in FILLED.items():
+            op.execute(f"ALTER {pages} {to.format(percent)}")
 
 
 def upgrade() -> None:
@@ -129,7 +136,7 @@ def upgrade() -> None:
     stored = True if op.get_bind().dialect.name == "postgresql" else None
     queue = sa.Computed(QUEUE, persisted=stored)
     op.add_column("deliveries", sa.Column("queue", sa.SmallInteger(), queue, nullable=True))
-    set_filled(FILLED)
+    fill("SET (fillfactor = {})")
     for name in (
         "ix_deliveries_pending",
         "ix_deliveries_leased",
@@ -199,7 +206,7 @@ def downgrade() -> None:
     ):
         op.drop_index(name, "deliveries")
     op.drop_column("deliveries", "queue")
-    set_filled(dict.fromkeys(FILLED, 100))
+    fill("RESET (fillfactor)")
     for table, name, _, _ in reversed(COLUMNS):
         op.drop_column(table, name)
     make_index("ix_deliveries_pending", "deliveries", ["lane", "due_at", "id"], where=WAITED)
