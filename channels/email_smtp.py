@@ -102,7 +102,7 @@ class EmailSmtp(OneMedium):
         *,
         mail_from: str = "",
         connections: int = CONNECTIONS,
-        recycle_after: int = 100,
+        recycle_after: int = 500,
         connect_seconds: float = 30,
         command_seconds: float = 60,
         final_seconds: float = 600,
