@@ -91,11 +91,6 @@ def read_attempt_token(keys: Keys, token: str) -> tuple[int, int] | None:
     return int.from_bytes(payload[:DELIVERY_BYTES]), int.from_bytes(payload[DELIVERY_BYTES:])
 
 
-def link_token(keys: Keys, use: Use, contact_point: UUID, version: int) -> str:
-    """For links in messages (manage, unsubscribe): names a contact point, worthless once the version rises."""
-    return keys.token(use, contact_point.bytes + version.to_bytes(VERSION_BYTES))
-
-
 def read_link_token(keys: Keys, use: Use, token: str) -> tuple[UUID, int] | None:
     """(contact point, link version), or None. The caller compares the version with the subscriber's."""
     payload = keys.read_token(use, token)

@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from notifier import models
-from notifier.db import engine_for
+from notifier.engine import engine_for
 
 
 def run(connection: Connection) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy import select, text
 
-from notifier.db import OUR_NAME
+from notifier.engine import OUR_NAME
 from notifier.models import Attempt, Delivery, DeliveryState
 from tests.faults.drill import QUICK, Drill, drill, sender
 from tests.faults.forker import Forked, Forker

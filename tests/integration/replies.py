@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -18,6 +19,7 @@ from notifier.inbox.resolvers import DEFAULT_RESOLVERS
 from notifier.inbox.view import ConversationView
 from notifier.models import (
     Delivery,
+    IncomingRow,
     Notice,
     Officer,
 )
@@ -185,6 +187,12 @@ def phone(world: World, person: int = 0) -> str:
 
 def email(world: World, person: int = 0) -> str:
     return world.addresses[world.points[world.subscribers[person], "email"]]
+
+
+async def kept(db: Database) -> list[Any]:
+    """What came in, the oldest first."""
+    async with db.transaction(read_only=True) as tx:
+        return list((await tx.execute(select(IncomingRow).order_by(IncomingRow.received_at))).all())
 
 
 async def count(db: Database, table: type) -> int:

@@ -1,17 +1,14 @@
-"""The doors of the inbox, on both databases: signed hooks, whole mails, the mail listener."""
+"""The doors of the inbox that open over the web, on both databases: signed hooks, whole mails."""
 
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import aiosmtplib
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import select
@@ -26,15 +23,12 @@ from notifier.db import Database, Tx
 from notifier.delivery.tokens import attempt_token
 from notifier.inbox import receive
 from notifier.inbox.route import Facts
-from notifier.models import Delivery, IncomingKind, IncomingRow, IncomingState
+from notifier.models import Delivery, IncomingState
 from notifier.runtime import Service
-from notifier.web import mail as listener
 from notifier.web.app import make_app
 from notifier.worker import Worker
 from tests.fakes.twilio import FakeTwilio
-from tests.integration.replies import DOMAIN, SHARED_NUMBER, delivery_to, mail, make_world, publish
-from tests.processes import dialled
-from tests.servers import Postgres
+from tests.integration.replies import DOMAIN, SHARED_NUMBER, delivery_to, kept, mail, make_world, publish
 
 PUBLIC = "https://link.example"
 HOOK = f"{PUBLIC}/hooks/sms_twilio"
@@ -78,11 +72,6 @@ async def client(service: Service) -> AsyncIterator[Client]:
         yield found
 
 
-async def rows(db: Database) -> list[Any]:
-    async with db.transaction(read_only=True) as tx:
-        return list((await tx.execute(select(IncomingRow).order_by(IncomingRow.received_at))).all())
-
-
 def text_call(body: str = "Who do I tell?", **changes: str) -> tuple[bytes, dict[str, str]]:
     fields = TWILIO.incoming_fields(sender="+447700900001", to=SHARED_NUMBER, body=body)
     return TWILIO.signed(HOOK, fields | changes)
@@ -106,7 +95,7 @@ async def test_a_signed_text_is_committed_before_it_is_answered(db: Database, cl
         200,
         b'<?xml version="1.0" encoding="UTF-8"?><Response/>',
     )
-    (row,) = await rows(db)
+    (row,) = await kept(db)
     assert (row.state, row.recipient, row.medium) == (IncomingState.STORED, SHARED_NUMBER, "sms")
     async with db.transaction() as tx:
         assert tx.keys.open_text(receive.TEXT, row.id, row.text_sealed) == "Ünïcödé 👍 \x00"
@@ -120,7 +109,7 @@ async def test_the_same_call_five_times_is_one_message(db: Database, client: Cli
         *(client.post("/hooks/sms_twilio", data=body, headers=headers) for _ in range(5))
     )
     assert [answered.status for answered in answers] == [200] * 5
-    assert len(await rows(db)) == 1
+    assert len(await kept(db)) == 1
 
 
 @pytest.mark.parametrize(
@@ -158,7 +147,7 @@ async def test_what_is_not_signed_gets_an_empty_403(db: Database, client: Client
             path += "?attempt=x"
     answered = await client.post(path, data=body, headers=headers)
     assert (answered.status, await answered.read()) == (403, b"")
-    assert await rows(db) == []
+    assert await kept(db) == []
 
 
 @pytest.mark.parametrize(
@@ -179,7 +168,7 @@ async def test_a_call_of_the_wrong_shape_is_refused(
 ) -> None:
     answered = await client.request(method, path, data=BytesIO(body), headers=headers)
     assert (answered.status, await answered.read()) == (status, b"")
-    assert await rows(db) == []
+    assert await kept(db) == []
 
 
 async def test_a_signed_call_that_cannot_be_read_is_quarantined_and_answered(
@@ -187,7 +176,7 @@ async def test_a_signed_call_that_cannot_be_read_is_quarantined_and_answered(
 ) -> None:
     for _ in range(2):
         assert (await client.post("/hooks/unreadable", data=b"\xff\x00 nonsense")).status == 200
-    (row,) = await rows(db)
+    (row,) = await kept(db)
     assert (row.state, row.kind, row.channel) == (IncomingState.QUARANTINED, "unreadable", "unreadable")
     async with db.transaction() as tx:
         assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == b"\xff\x00 nonsense"
@@ -208,7 +197,7 @@ async def test_a_receipt_raises_the_delivery_its_address_names(db: Database, cli
         assert (await client.post(path, data=body, headers=headers)).status == 200
     async with db.transaction() as tx:
         assert await tx.scalar(select(Delivery.state).where(Delivery.id == delivery)) == "delivered"
-    assert await rows(db) == []
+    assert await kept(db) == []
 
 
 async def test_a_whole_mail_signed_with_an_older_key_is_kept(db: Database, client: Client) -> None:
@@ -217,7 +206,7 @@ async def test_a_whole_mail_signed_with_an_older_key_is_kept(db: Database, clien
         assert (
             await client.post("/hooks/email/raw", data=BytesIO(raw), headers=raw_signature(raw))
         ).status == 202
-    (row,) = await rows(db)
+    (row,) = await kept(db)
     async with db.transaction() as tx:
         assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == raw
 
@@ -231,7 +220,7 @@ async def test_a_whole_mail_may_be_large_but_not_larger_than_the_cap(db: Databas
     assert (
         await client.post("/hooks/email/raw", data=BytesIO(raw), headers=raw_signature(raw))
     ).status == 413
-    assert len(await rows(db)) == 1
+    assert len(await kept(db)) == 1
 
 
 async def test_a_signature_that_is_six_minutes_old_is_none(db: Database, client: Client) -> None:
@@ -244,10 +233,10 @@ async def test_what_the_worker_is_told_of_it_routes(db: Database, service: Servi
     await make_world(db)
     body, headers = text_call()
     await client.post("/hooks/sms_twilio", data=body, headers=headers)
-    (row,) = await rows(db)
+    (row,) = await kept(db)
     worker = Worker(service, db.jobs)
     await worker.handlers["route"](str(row.id))
-    assert [each.state for each in await rows(db)] == [IncomingState.ROUTED]
+    assert [each.state for each in await kept(db)] == [IncomingState.ROUTED]
 
 
 async def test_a_message_that_trips_the_worker_is_put_aside_after_three_tries(
@@ -258,147 +247,11 @@ async def test_a_message_that_trips_the_worker_is_put_aside_after_three_tries(
 
     body, headers = text_call()
     await client.post("/hooks/sms_twilio", data=body, headers=headers)
-    (row,) = await rows(db)
+    (row,) = await kept(db)
     worker = Worker(replace(service, resolvers=(trips,)), db.jobs)
     for _ in range(3):
         with pytest.raises(ValueError, match="a fault of ours"):
             await worker.handlers["route"](str(row.id))
     await worker.handlers["route"](str(row.id))
-    (row,) = await rows(db)
+    (row,) = await kept(db)
     assert (row.state, row.tries, row.reason) == ("quarantined", 3, "could not be handled: ValueError")
-
-
-# --- The mail listener ------------------------------------------------------------------------
-
-
-class Lmtp:
-    """A mail server of the house, speaking LMTP line by line."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    async def line(self) -> str:
-        async with asyncio.timeout(10):
-            line = (await self._reader.readline()).decode().strip()
-            while line[3:4] == "-":
-                line = (await self._reader.readline()).decode().strip()
-        return line
-
-    async def say(self, text: str) -> str:
-        self._writer.write(text.encode() + b"\r\n")
-        await self._writer.drain()
-        return await self.line()
-
-    async def data(self, raw: bytes, answers: int) -> list[str]:
-        assert (await self.say("DATA")).startswith("354")
-        self._writer.write(raw.replace(b"\r\n.", b"\r\n..") + b"\r\n.\r\n")
-        await self._writer.drain()
-        return [await self.line() for _ in range(answers)]
-
-
-Dial = Callable[[str], Awaitable[Lmtp]]
-
-
-@pytest.fixture
-async def lmtp(service: Service) -> AsyncIterator[Dial]:
-    """Opens connections to a listener of its own."""
-    async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(listener.listen(service, "lmtp://127.0.0.1:0"))
-
-        async def dial(mail_from: str) -> Lmtp:
-            spoken = Lmtp(*await stack.enter_async_context(dialled(port)))
-            assert (await spoken.line()).startswith("220")
-            assert (await spoken.say("LHLO relay.example")).startswith("250")
-            assert (await spoken.say(f"MAIL FROM:<{mail_from}>")).startswith("250")
-            return spoken
-
-        yield dial
-
-
-async def test_lmtp_answers_once_for_each_recipient_after_the_mail_is_committed(
-    db: Database, lmtp: Dial
-) -> None:
-    spoken = await lmtp("sam@mail.example")
-    assert (await spoken.say(f"RCPT TO:<desk@{DOMAIN}>")).startswith("250")
-    assert (await spoken.say(f"RCPT TO:<Reply+ABC@{DOMAIN.upper()}>")).startswith("250")
-    assert (await spoken.say("RCPT TO:<someone@elsewhere.example>")).startswith("550 5.7.1")
-    raw = mail(sender="sam@mail.example", text=".a line with a dot\n" + "long " * 10_000)
-    answers = await spoken.data(raw, 2)
-    assert [answer[:3] for answer in answers] == ["250", "250"]
-    (row,) = await rows(db)
-    async with db.transaction() as tx:
-        kept = tx.keys.open(receive.RAW, row.id, row.raw_sealed)
-    above = f"Return-Path: <sam@mail.example>\r\nDelivered-To: desk@{DOMAIN}\r\nDelivered-To: Reply+ABC@{DOMAIN.upper()}\r\n"
-    assert kept == above.encode() + raw + b"\r\n"
-    assert (await spoken.say("QUIT")).startswith("221")
-
-
-async def test_a_bounce_has_no_sender_and_is_taken_and_never_answered(
-    db: Database, service: Service, lmtp: Dial
-) -> None:
-    await make_world(db)
-    spoken = await lmtp("")
-    await spoken.say(f"RCPT TO:<desk@{DOMAIN}>")
-    raw = b"From: server@mail.example\r\nSubject: Hello\r\n\r\nI could not pass this on.\r\n"
-    assert (await spoken.data(raw, 1))[0].startswith("250")
-    (row,) = await rows(db)
-    async with db.transaction() as tx:
-        kept = tx.keys.open(receive.RAW, row.id, row.raw_sealed)
-    assert kept.startswith(b"Return-Path: <>\r\n")
-    await Worker(service, service.db.jobs).handlers["route"](str(row.id))
-    (row,) = await rows(db)
-    assert (row.state, row.kind) == (IncomingState.FILED, IncomingKind.AUTO_REPLY)
-
-
-async def test_a_mail_over_25_megabytes_is_refused_for_good(db: Database, lmtp: Dial) -> None:
-    reader_says = await lmtp("sam@mail.example")
-    await reader_says.say("RSET")
-    refused = await reader_says.say(f"MAIL FROM:<sam@mail.example> SIZE={26 * 1024 * 1024}")
-    assert refused.startswith("552")
-    assert await rows(db) == []
-
-
-def hide(file: Path) -> None:
-    """Put the database out of reach: a folder stands where it was."""
-    file.rename(file.with_suffix(".away"))
-    file.mkdir()
-
-
-def bring_back(file: Path) -> None:
-    file.rmdir()
-    file.with_suffix(".away").rename(file)
-
-
-async def test_while_the_database_is_away_every_recipient_is_asked_to_wait(
-    db: Database, lmtp: Dial, database_url: str, request: pytest.FixtureRequest
-) -> None:
-    await db.close()
-    file = Path(database_url.removeprefix("sqlite:///"))
-    if db.is_sqlite:
-        hide(file)
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        postgres.drop_database(database_url)
-    spoken = await lmtp("sam@mail.example")
-    for name in ("one", "two"):
-        await spoken.say(f"RCPT TO:<{name}@{DOMAIN}>")
-    raw = mail(sender="sam@mail.example")
-    assert [answer[:9] for answer in await spoken.data(raw, 2)] == ["451 4.3.0", "451 4.3.0"]
-    if db.is_sqlite:
-        bring_back(file)
-        again = await lmtp("sam@mail.example")
-        await again.say(f"RCPT TO:<one@{DOMAIN}>")
-        assert (await again.data(raw, 1))[0].startswith("250")
-        assert len(await rows(db)) == 1
-
-
-async def test_smtp_takes_the_same_mail(db: Database, service: Service) -> None:
-    raw = mail(sender="sam@mail.example")
-    async with (
-        listener.listen(service, "smtp://127.0.0.1:0") as port,
-        aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False) as smtp,
-    ):
-        await smtp.sendmail("sam@mail.example", [f"desk@{DOMAIN}"], raw)
-        with pytest.raises(aiosmtplib.SMTPRecipientsRefused):
-            await smtp.sendmail("sam@mail.example", ["someone@elsewhere.example"], raw)
-    assert len(await rows(db)) == 1

@@ -142,7 +142,7 @@ async def test_stopping_one_area_leaves_the_other(db: Database, person: Confirme
 
 
 async def test_a_stop_by_link_can_be_taken_back(db: Database, person: Confirmed) -> None:
-    token = tokens.link_token(db.keys, Use.UNSUBSCRIBE, person.contact_point, 0)
+    token = _end_of_link(db, Use.UNSUBSCRIBE, person)
     async with db.transaction(read_only=True) as tx:
         found = await links.read_unsubscribe(tx, token)
     assert found is not None
@@ -230,19 +230,25 @@ async def test_a_fresh_link_is_good_for_an_hour_and_three_are_sent_at_most(
 
 @pytest.mark.parametrize("use", [Use.MANAGE, Use.UNSUBSCRIBE])
 async def test_a_link_changed_by_one_letter_opens_nothing(db: Database, person: Confirmed, use: Use) -> None:
-    token = tokens.link_token(db.keys, use, person.contact_point, 0)
+    token = _end_of_link(db, use, person)
     other = Use.UNSUBSCRIBE if use is Use.MANAGE else Use.MANAGE
     async with db.transaction(read_only=True) as tx:
         for place in range(0, len(token), 5):
             changed = token[:place] + ("a" if token[place] != "a" else "b") + token[place + 1 :]
             assert await links.read_manage(tx, changed) is None
             assert await links.read_unsubscribe(tx, changed) is None
-        wrong_use = tokens.link_token(db.keys, other, person.contact_point, 0)
-        raised = tokens.link_token(db.keys, use, person.contact_point, 1)
+        wrong_use = _end_of_link(db, other, person)
+        raised = _end_of_link(db, use, person, version=1)
         read = links.read_manage if use is Use.MANAGE else links.read_unsubscribe
         assert await read(tx, token) is not None
         assert await read(tx, wrong_use) is None
         assert await read(tx, raised) is None
+
+
+def _end_of_link(db: Database, use: Use, person: Confirmed, version: int = 0) -> str:
+    """The token in the link to a person's preferences, or in the one that ends everything."""
+    url = tokens.manage_url if use is Use.MANAGE else tokens.unsubscribe_url
+    return url(db.keys, URL, person.contact_point, version).rpartition("/")[2]
 
 
 async def _write_in(db: Database, person: Confirmed, words: str) -> None:

@@ -11,7 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from channels.registry import Channels
 from notifier import config
-from notifier.db import Database, engine_for
+from notifier.db import Database
+from notifier.engine import engine_for
 from notifier.errors import Conflict, Invalid, NotAllowed, NotFound, Unavailable
 from notifier.runtime import Service
 from notifier.web.app import make_app, make_runner

@@ -26,7 +26,7 @@ from notifier.staff import audit
 from notifier.staff.api_tokens import Scope
 from notifier.staff.roles import Act
 from notifier.web.api import cursor
-from notifier.web.api.messages import PageQuery
+from notifier.web.api.message_shapes import PageQuery
 from notifier.web.api.operation import Answer, Call, Nothing, Operation
 from notifier.web.api.strict import Body, NotAsked
 
