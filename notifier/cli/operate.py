@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from channels.base import Medium
+from channels.base import Accepted, Medium
 from channels.registry import find, installed
 from notifier import config
 from notifier.cli.edge import environment_or_exit, fail, run
@@ -167,7 +167,7 @@ async def _how_they_do(names: Sequence[str]) -> dict[str, str]:
     help="For a channel that carries several.",
 )
 def channels_test(name: str, to: str, medium: str | None) -> None:
-    """Send one short message by a channel, and say what came of it."""
+    """Send one short message by a channel, and say what came of it. One that was shut is tried again at once."""
     from channels.errors import ChannelError
     from notifier.cli.doctor import send_one
 
@@ -176,4 +176,22 @@ def channels_test(name: str, to: str, medium: str | None) -> None:
     except ChannelError as error:
         fail(str(error))
     click.echo(f"{type(outcome).__name__}: {outcome}")
-    sys.exit(0 if type(outcome).__name__ == "Accepted" else 1)
+    if not isinstance(outcome, Accepted):
+        sys.exit(1)
+    if run(_tried_again(name)):
+        click.echo(f"{name} was shut: what waits for it is tried now, one first.")
+
+
+async def _tried_again(name: str) -> bool:
+    """Whether the service had shut that channel, and tries it now. A test needs no database."""
+    from notifier.delivery.gate import try_again
+    from notifier.runtime import environment, open_service
+
+    known = environment()
+    if known.settings.is_sqlite and not known.settings.sqlite_file.exists():
+        return False
+    try:
+        async with open_service(known, sends=False) as service, service.db.transaction() as tx:
+            return await try_again(tx, name, factor=known.settings.time_factor)
+    except Unavailable:
+        return False

@@ -116,6 +116,12 @@ def probing(breaker: Breaker, *, now: datetime, factor: float = 1.0) -> Breaker:
     return replace(breaker, state=BreakerState.HALF_OPEN, probe_at=later)
 
 
+def mended(breaker: Breaker, *, now: datetime, factor: float = 1.0) -> Breaker:
+    """The breaker once somebody has seen that the way is clear: a probe may go at once, and the first good one closes it."""
+    wait_seconds = min(breaker.wait_seconds, FIRST_WAIT_SECONDS * factor)
+    return replace(breaker, state=BreakerState.HALF_OPEN, wait_seconds=wait_seconds, probe_at=now)
+
+
 def may_probe(breaker: Breaker, now: datetime) -> bool:
     """Is it time for a probe?"""
     return not breaker.is_closed and (breaker.probe_at is None or breaker.probe_at <= now)

@@ -19,13 +19,14 @@ from notifier.db import Tx
 from notifier.delivery import breaker as rules
 from notifier.delivery.alarms import AlarmKind, clear_alarm, raise_alarm
 from notifier.delivery.breaker import GOOD, Breaker, Verdict, against_domain, against_provider
-from notifier.models import BreakerRow, BreakerState
+from notifier.models import IS_PENDING, BreakerRow, BreakerState, Delivery
 from subscribers.dialects import insert_for
 from subscribers.signing import Keys
 
 log = structlog.get_logger()
 
 GOOD_FOR_SECONDS = 0.5
+TAKES_NOTHING = "{} takes nothing now"
 KEPT_CLOSED, KEPT_OPEN = timedelta(days=1), timedelta(days=7)
 # Mail hosts that so many people use that naming one says nothing of anybody.
 WELL_KNOWN = frozenset(
@@ -211,7 +212,7 @@ class Gate:
             probe_at = known.probe_at if known.probe_at and known.probe_at > now else next_probe
             spread = self.random.random() * known.wait_seconds if key[1] else 0.0
             due = max(due, probe_at + timedelta(seconds=spread))
-            reason = "their mail provider takes nothing now" if key[1] else f"{key[0]} takes nothing now"
+            reason = "their mail provider takes nothing now" if key[1] else TAKES_NOTHING.format(key[0])
         return PutBack(id=id_, due_at=due, reason=reason)
 
     def _keys_of(self, row: Candidate) -> list[Key]:
@@ -220,6 +221,33 @@ class Gate:
 
     def _hashed(self, domain: str) -> str:
         return hashed_domain(self.keys, domain)
+
+
+async def try_again(tx: Tx, channel: str, *, factor: float = 1.0) -> bool:
+    """A channel was just seen to work: let its next probe go at once, and what was put back until then be due.
+
+    False where it was not shut.
+    """
+    row = (await tx.execute(_read().where(_is((channel, ""))).with_for_update())).first()
+    was = _breaker(row) if row else rules.CLEAN
+    if was.is_closed:
+        return False
+    now_is = rules.mended(was, now=tx.now, factor=factor)
+    await _write(tx, (channel, ""), now_is)
+    await _tell(tx, (channel, ""), "", was, now_is)
+    await tx.execute(
+        update(Delivery)
+        .where(
+            IS_PENDING,
+            Delivery.channel == channel,
+            Delivery.due_at > tx.now,
+            Delivery.reason == TAKES_NOTHING.format(channel),
+        )
+        .values(due_at=tx.now)
+        .execution_options(synchronize_session=False)
+    )
+    tx.on_commit("wake")
+    return True
 
 
 def shut_channels(now: Any) -> Select[Any]:

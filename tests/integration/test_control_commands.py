@@ -3,13 +3,21 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import func, select
 
+from channels.base import Refusal, Refused
 from notifier.cli import notifier
 from notifier.cli.messages import RECALLED
 from notifier.db import Database
+from notifier.delivery import gate
+from notifier.delivery.alarms import open_alarms
+from notifier.delivery.claim import claim, put_back
+from notifier.delivery.gate import Candidate, Gate
+from notifier.models import Delivery, Lane
 from subscribers.signing import Keys
 from tests.integration.ledger import publish, states, world_of
 from tests.processes import outside_the_loop
@@ -84,3 +92,33 @@ async def test_an_operator_stops_a_message_and_sends_no_double(db: Database, typ
     assert typed("messages", "cancel", str(message)).exit_code == 0
     assert await states(db, message) == {"cancelled": 8}
     assert typed(*asked, "--allow-duplicate", stdin=body).exit_code == 0
+
+
+async def test_a_channel_that_was_shut_is_tried_at_once_when_its_test_was_taken(
+    db: Database, typed: Type, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    message = await publish(db, await world_of(db))
+    shut, no_credit = Gate(keys=db.keys), Refused(why=Refusal.NOT_ALLOWED, reason="no credit")
+    async with db.transaction() as tx:
+        rows = await claim(tx, Lane.WARD, 5, "a worker")
+        await shut.learn(tx, [gate.Result(channel="memory", outcome=no_credit)])
+        admitted = await shut.admit(tx, [Candidate(id=row.id, channel=row.channel) for row in rows])
+        await put_back(tx, admitted.back, "a worker")
+    assert await due_at_once(db, message) == 3
+    test = ("channels", "test", "memory", "--medium", "sms", "--to")
+    refused = typed(*test, "07700 900")
+    assert (refused.exit_code, await due_at_once(db, message)) == (1, 3)
+    taken = typed(*test, "07700 900123")
+    assert (taken.exit_code, taken.output.count("memory was shut")) == (0, 1)
+    assert await due_at_once(db, message) == 8
+    async with db.transaction(read_only=True) as tx:
+        assert await open_alarms(tx) == []
+        assert await claim(tx, Lane.WARD, 1, "a worker")
+    monkeypatch.setenv("NOTIFIER_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
+    assert typed(*test, "07700 900123").exit_code == 0, "it needs no database"
+
+
+async def due_at_once(db: Database, message: UUID) -> int:
+    async with db.transaction(read_only=True) as tx:
+        due = select(func.count()).where(Delivery.message_id == message, Delivery.due_at <= tx.now)
+        return int(await tx.scalar(due) or 0)
