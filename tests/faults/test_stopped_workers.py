@@ -191,5 +191,5 @@ async def test_four_workers_share_one_message_without_overlap_and_are_replaced_o
     record_fault(found.line("F4 rolling restart of 4", "postgresql", bound=0, seconds=seconds))
     found.judge(bound=0)
     assert {entry.tries for entry in found.ledger.values()} == {1}
-    assert found.states == {DeliveryState.ACCEPTED: 2 * people}
+    assert found.states == {DeliveryState.ACCEPTED: len(found.ledger)}
     assert len([number for number in by_owner.values() if number >= 5]) >= 4, by_owner
