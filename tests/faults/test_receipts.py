@@ -41,7 +41,9 @@ async def service(database_url: str, *, calls_back: bool = False) -> AsyncIterat
             texts=await stack.enter_async_context(texts),
             posts=await stack.enter_async_context(FakeX()),
         )
-        settings = ends.settings(database_url, NOTIFIER_TIME_FACTOR=FACTOR, NOTIFIER_BASE_URL=PUBLIC)
+        # Two slots: what is started at once must be told of, call by call, within a lease of a second.
+        own = {"NOTIFIER_TIME_FACTOR": FACTOR, "NOTIFIER_BASE_URL": PUBLIC, "NOTIFIER_SLOTS": "2"}
+        settings = ends.settings(database_url, **own)
         opened = await stack.enter_async_context(open_service(config.build(settings, channel_variables)))
         await stack.enter_async_context(TestServer(make_app(opened), port=port))
         worker = Worker(opened, opened.db.jobs)
