@@ -157,7 +157,7 @@ async def test_a_connection_cut_during_commit_never_makes_a_second_post(
     record_fault: Record,
 ) -> None:
     """One COMMIT in three is cut, before it has reached the database or before its answer is back."""
-    url, cuts = new_durable_database("postgresql"), size(100, 10_000)
+    url, cuts = new_durable_database("postgresql"), size(40, 10_000)
 
     def cut(chunk: bytes) -> str:
         return dice.choice(("before", "after")) if b"COMMIT" in chunk and dice.random() < 1 / 3 else ""

@@ -103,7 +103,7 @@ async def test_nothing_starts_for_somebody_after_their_opt_out(
     record_fault: Record,
 ) -> None:
     """Every address opts out while the message goes out; four opt out at a time, one slot sends."""
-    url, people = new_durable_database(kind), size(150, 10_000)
+    url, people = new_durable_database(kind), size(100, 10_000)
     async with drill(url, far_ends, people, media=("email",)) as stage:
         points = list(stage.world.points.values())
         dice.shuffle(points)
