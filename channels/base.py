@@ -3,6 +3,7 @@
 An adapter carries one medium through one provider. It knows the provider and nothing of
 the service: no database, no subscriber, no setting but the mapping handed to it.
 `templates` makes `Content`, `notifier.delivery` makes `Outgoing` and decides on `Outcome`.
+The words it carries are in `content`, what comes back in `events`; both are handed on here.
 """
 
 from abc import ABC, abstractmethod
@@ -10,107 +11,61 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
-from html import escape
 from types import TracebackType
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
+from channels.content import (
+    HOLE_CLOSES,
+    HOLE_OPENS,
+    Content,
+    Form,
+    Hole,
+    Medium,
+    Prepared,
+    cut,
+    hole,
+    without_holes,
+)
+from channels.events import Event, HookReply, HookRequest, Incoming, Progress, Receipt
 
-class Medium(StrEnum):
-    """How words travel."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    SOCIAL = "social"
-    PUSH = "push"
-
-
-# --- Words, and the holes in them -------------------------------------------------------
-
-HOLE_OPENS, HOLE_CLOSES = "\ue000", "\ue001"  # private use: text from outside is stripped of them
-
-
-class Form(StrEnum):
-    """How a value is written where its hole is."""
-
-    TEXT = "text"
-    HTML = "html"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hole:
-    """A place for one personal value, filled for each recipient."""
-
-    name: str
-    form: Form = Form.TEXT
-
-    def write(self, value: str) -> bytes:
-        """The value as bytes: one line, nothing that could open a hole, escaped where it stands in HTML."""
-        flat = " ".join(value.split())
-        return (escape(flat) if self.form is Form.HTML else flat).encode()
-
-
-def hole(name: str) -> str:
-    """The mark a template leaves where `name` will be written."""
-    return f"{HOLE_OPENS}{name}{HOLE_CLOSES}"
-
-
-def without_holes(text: str) -> str:
-    """`text` from outside, with the two marks taken out."""
-    return text.replace(HOLE_OPENS, "").replace(HOLE_CLOSES, "")
-
-
-def cut(text: str, form: Form = Form.TEXT) -> tuple[bytes | Hole, ...]:
-    """Split rendered text at its holes, into constant bytes (UTF-8) and holes."""
-    pieces: list[bytes | Hole] = []
-    head, *rest = text.split(HOLE_OPENS)
-    pieces.append(head.encode())
-    for part in rest:
-        name, _, tail = part.partition(HOLE_CLOSES)
-        pieces += [Hole(name=name, form=form), tail.encode()]
-    return tuple(piece for piece in pieces if piece != b"")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """The words of one message in one language for one medium; all may hold holes.
-
-    subject: email's subject line, empty on other media. text: plain text, the whole of it.
-    html: email's second part, empty on other media. sender_name: who it is from, in words.
-    """
-
-    medium: Medium
-    language: str
-    text: str
-    subject: str = ""
-    html: str = ""
-    sender_name: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """Content compiled once: constant pieces with holes between them."""
-
-    medium: Medium
-    language: str
-    pieces: tuple[bytes | Hole, ...]
-
-    def fill(self, values: Mapping[str, str]) -> bytes:
-        """One recipient's bytes. KeyError where a hole has no value: a fault of the caller."""
-        parts = self._constants.copy()
-        for at, hole in self._holes:
-            parts[at] = hole.write(values[hole.name])
-        return b"".join(parts)
-
-    @cached_property
-    def _constants(self) -> list[bytes]:
-        """The pieces, nothing where a hole is."""
-        return [piece if isinstance(piece, bytes) else b"" for piece in self.pieces]
-
-    @cached_property
-    def _holes(self) -> list[tuple[int, Hole]]:
-        """Holes, and which pieces they are."""
-        return [(at, piece) for at, piece in enumerate(self.pieces) if isinstance(piece, Hole)]
+__all__ = [
+    "HOLE_CLOSES",
+    "HOLE_OPENS",
+    "Accepted",
+    "CanBePolled",
+    "CanLookUp",
+    "Capabilities",
+    "Channel",
+    "Content",
+    "Errand",
+    "Estimate",
+    "Event",
+    "Failed",
+    "Form",
+    "Hole",
+    "HookReply",
+    "HookRequest",
+    "Idempotency",
+    "Incoming",
+    "Medium",
+    "Outcome",
+    "Outgoing",
+    "Prepared",
+    "Progress",
+    "Receipt",
+    "Refusal",
+    "Refused",
+    "SendsInRuns",
+    "TakesHooks",
+    "Throttled",
+    "Unknown",
+    "Variable",
+    "Where",
+    "cut",
+    "filled",
+    "hole",
+    "without_holes",
+]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -210,67 +165,6 @@ def filled(message: Outgoing, more: Mapping[str, str] | None = None) -> bytes | 
         return Refused(why=Refusal.CONTENT, reason=f"no value for {error.args[0]!r}")
     except UnicodeEncodeError:
         return Refused(why=Refusal.CONTENT, reason="a value holds half a character")
-
-
-# --- What comes back ------------------------------------------------------------------------
-
-
-class Progress(StrEnum):
-    """What a provider says became of an accepted message."""
-
-    SENT = "sent"
-    DELIVERED = "delivered"
-    UNDELIVERED = "undelivered"
-    BOUNCED = "bounced"
-    COMPLAINED = "complained"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
-    """A provider's later word on one attempt. `attempt` is our signed token, where it came back."""
-
-    event_id: str
-    provider_id: str
-    attempt: str
-    progress: Progress
-    at: datetime | None
-    raw: bytes
-    code: str = ""
-    permanent: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Incoming:
-    """Words from outside: `text` is empty for mail, whose `raw` is the whole RFC 5322 message."""
-
-    event_id: str
-    medium: Medium
-    sender: str
-    recipient: str
-    text: str
-    at: datetime | None
-    raw: bytes
-
-
-Event = Receipt | Incoming
-
-
-@dataclass(frozen=True, kw_only=True)
-class HookRequest:
-    """A provider's web call as it came: the public address it was sent to, headers, raw body."""
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class HookReply:
-    """What the provider wants to hear."""
-
-    status: int = 200
-    content_type: str = "text/plain"
-    body: bytes = b""
 
 
 # --- What a channel can do ----------------------------------------------------------------
@@ -395,8 +289,11 @@ class SendsInRuns(Protocol):
 class TakesHooks(Protocol):
     """A channel whose provider calls us."""
 
-    def verify(self, request: HookRequest) -> bool:
-        """Is the call the provider's? Constant time over the configured public address."""
+    async def verify(self, request: HookRequest) -> bool:
+        """Is the call the provider's? Constant time over the configured public address. Never raises.
+
+        It may fetch what the provider signs with, from the provider's own hosts alone.
+        """
         ...
 
     def parse(self, request: HookRequest) -> Sequence[Event]:

@@ -242,7 +242,7 @@ class SmsTwilio(OneMedium):
 
     # --- Hooks ----------------------------------------------------------------------------
 
-    def verify(self, request: HookRequest) -> bool:
+    async def verify(self, request: HookRequest) -> bool:
         """By X-Twilio-Signature over the configured public address; anything doubtful is no."""
         fields = twilio_hooks.fields_of(request.body)
         signature = next((v for k, v in request.headers.items() if k.lower() == "x-twilio-signature"), "")

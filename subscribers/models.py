@@ -220,7 +220,11 @@ class ContactPointState(StrEnum):
 
 class ContactPoint(Base):
     """One address on one medium. No subscriber before confirmation, for a team's account or number,
-    and for a sender nobody knows."""
+    and for a sender nobody knows.
+
+    bounce_score: how much speaks against it, as of bounced_at, the last time something did. probed_at: when
+    we last asked it for a sign of life.
+    """
 
     __tablename__ = "contact_points"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -233,6 +237,8 @@ class ContactPoint(Base):
     stopped_at: Mapped[datetime | None]
     can_reply: Mapped[bool] = mapped_column(default=True)
     bounce_score: Mapped[float] = mapped_column(default=0.0)
+    bounced_at: Mapped[datetime | None]
+    probed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     __table_args__ = (
         Index("uq_contact_points_medium_address_hash", "medium", "address_hash", unique=True),

@@ -15,6 +15,7 @@ from notifier.models.deliveries import (
     Lane,
     Notice,
     NoticeKind,
+    NumberLease,
     ReceiptRow,
 )
 from notifier.models.inbox import (
@@ -23,8 +24,10 @@ from notifier.models.inbox import (
     ConversationState,
     Direction,
     IncomingKind,
+    IncomingMedia,
     IncomingRow,
     IncomingState,
+    MediaState,
     Note,
     RoutingDecision,
 )
@@ -37,7 +40,7 @@ from notifier.models.messages import (
     MessageText,
     MessageTopic,
 )
-from notifier.models.operations import Alarm, BreakerRow, BreakerState, Run, Spending, WorkerRow
+from notifier.models.operations import Alarm, BreakerRow, BreakerState, Poll, Run, Spending, WorkerRow
 from notifier.models.teams import (
     ApiToken,
     AuditEvent,
@@ -78,10 +81,12 @@ __all__ = [
     "HoldScope",
     "IdempotencyKey",
     "IncomingKind",
+    "IncomingMedia",
     "IncomingRow",
     "IncomingState",
     "Kind",
     "Lane",
+    "MediaState",
     "Message",
     "MessageArea",
     "MessageState",
@@ -90,8 +95,10 @@ __all__ = [
     "Note",
     "Notice",
     "NoticeKind",
+    "NumberLease",
     "Officer",
     "OfficerRole",
+    "Poll",
     "ReceiptRow",
     "Role",
     "RoutingDecision",

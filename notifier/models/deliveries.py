@@ -267,3 +267,14 @@ class Hold(Base):
     reason: Mapped[str]
     by: Mapped[str] = mapped_column(String(60))
     since: Mapped[datetime]
+
+
+class NumberLease(Base):
+    """The number from which a team's texts reach a person: no other team of theirs, where we have numbers enough."""
+
+    __tablename__ = "number_leases"
+    contact_point_id: Mapped[UUID] = mapped_column(ForeignKey("contact_points.id"), primary_key=True)
+    team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(40), primary_key=True)
+    number: Mapped[str] = mapped_column(String(20))
+    since: Mapped[datetime]

@@ -66,6 +66,39 @@ class IncomingRow(Base):
     )
 
 
+class MediaState(StrEnum):
+    WANTED = "wanted"
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+class IncomingMedia(Base):
+    """A picture that came with a text, fetched from the provider after the text was stored.
+
+    url_sealed: where the provider keeps it. reason: why it was not kept.
+    """
+
+    __tablename__ = "incoming_media"
+    incoming_id: Mapped[UUID] = mapped_column(ForeignKey("incoming.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    url_sealed: Mapped[bytes]
+    state: Mapped[str] = mapped_column(String(10))
+    content_type: Mapped[str | None] = mapped_column(String(100))
+    octets: Mapped[int | None] = mapped_column(Integer)
+    media_sealed: Mapped[bytes | None]
+    tries: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    reason: Mapped[str | None] = mapped_column(String(200))
+    fetched_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index(
+            "ix_incoming_media_wanted",
+            "incoming_id",
+            postgresql_where=text("state = 'wanted'"),
+            sqlite_where=text("state = 'wanted'"),
+        ),
+    )
+
+
 class ConversationState(StrEnum):
     NEW = "new"
     OPEN = "open"

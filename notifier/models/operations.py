@@ -97,3 +97,12 @@ class Run(Base):
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     result: Mapped[str] = mapped_column(String(200), default="", server_default="")
+
+
+class Poll(Base):
+    """How far a channel that must be asked has been read. cursor: the channel's own."""
+
+    __tablename__ = "polls"
+    channel: Mapped[str] = mapped_column(String(40), primary_key=True)
+    cursor: Mapped[str] = mapped_column(default="", server_default="")
+    polled_at: Mapped[datetime | None]

@@ -47,10 +47,13 @@ class TeamUse(StrEnum):
 
 
 class TeamContactPoint(Base):
+    """A team's own account, address or number. channel: the one that carries it, where its medium has several."""
+
     __tablename__ = "team_contact_points"
     team_id: Mapped[UUID] = mapped_column(ForeignKey("teams.id"), primary_key=True)
     contact_point_id: Mapped[UUID] = mapped_column(ForeignKey("contact_points.id"), primary_key=True)
     use: Mapped[str] = mapped_column(String(10))
+    channel: Mapped[str | None] = mapped_column(String(40))
     __table_args__ = (Index("ix_team_contact_points_contact_point_id", "contact_point_id"),)
 
 

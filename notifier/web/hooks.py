@@ -37,7 +37,7 @@ async def channel_hook(request: web.Request) -> web.Response:
         headers=dict(request.headers),
         body=await request.read(),
     )
-    if not channel.verify(call):
+    if not await channel.verify(call):
         log.warning("hook_refused", channel=name)
         raise web.HTTPForbidden
     try:

@@ -1,6 +1,6 @@
 """What a channel brings to the conformance suite: a world in which it can be tried, and what cannot happen to it.
 
-A new channel adds a bench to `benches.py` and no test.
+A new channel adds a file to `benches/` and no test.
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +14,9 @@ from channels.base import Channel, Content, HookRequest, Medium, Outgoing, hole
 
 NAME = "Siôn <b>"
 SECRET_WORDS = "lamp on Abbey Road"
+BASE_URL = "https://link.example"
+OUR_NUMBER = "+447700900100"
+SHORT = 1.5  # a hung provider is waited for this long, so a busy machine must answer sooner
 
 
 class Case(StrEnum):

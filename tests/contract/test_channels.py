@@ -316,7 +316,7 @@ async def test_a_provider_that_cannot_be_asked_gives_no_evidence(bench: Bench, w
 async def test_genuine_calls_are_verified_and_read_the_same_twice(bench: Bench, world: World) -> None:
     channel = taking_hooks(world.channel)
     for call in world.hooks():
-        assert channel.verify(call)
+        assert await channel.verify(call)
         events = channel.parse(call)
         assert len(events) == 1
         assert events == channel.parse(call)
@@ -331,15 +331,17 @@ async def test_a_call_with_one_byte_changed_is_refused(bench: Bench, world: Worl
     channel = taking_hooks(world.channel)
     for call in world.hooks():
         for changed in one_byte_changed(call):
-            assert not channel.verify(changed)
+            assert not await channel.verify(changed)
 
 
 @where_possible(Case.HOOKS)
 async def test_a_call_without_its_signature_is_refused(bench: Bench, world: World) -> None:
     channel = taking_hooks(world.channel)
     for call in world.hooks():
-        assert not channel.verify(HookRequest(url=call.url, headers={}, body=call.body))
-        assert not channel.verify(HookRequest(url=f"{call.url}&x=1", headers=call.headers, body=call.body))
+        assert not await channel.verify(HookRequest(url=call.url, headers={}, body=call.body))
+        assert not await channel.verify(
+            HookRequest(url=f"{call.url}&x=1", headers=call.headers, body=call.body)
+        )
 
 
 # --- What it must not tell ------------------------------------------------------------------

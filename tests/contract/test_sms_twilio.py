@@ -192,8 +192,8 @@ def hooked() -> SmsTwilio:
         call(text(Body="missing", NumMedia="1")),
     ],
 )
-def test_a_call_of_twilios_is_taken(hooked: SmsTwilio, request_: HookRequest) -> None:
-    assert hooked.verify(request_)
+async def test_a_call_of_twilios_is_taken(hooked: SmsTwilio, request_: HookRequest) -> None:
+    assert await hooked.verify(request_)
 
 
 def with_body(request: HookRequest, body: bytes) -> HookRequest:
@@ -229,8 +229,8 @@ def with_body(request: HookRequest, body: bytes) -> HookRequest:
         with_body(call(text()), b"Body=" + b"x" * 200_000),
     ],
 )
-def test_a_doubtful_call_is_refused(hooked: SmsTwilio, request_: HookRequest) -> None:
-    assert not hooked.verify(request_)
+async def test_a_doubtful_call_is_refused(hooked: SmsTwilio, request_: HookRequest) -> None:
+    assert not await hooked.verify(request_)
 
 
 def shifted(fields: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -247,28 +247,30 @@ def shifted(fields: Mapping[str, str]) -> Iterator[dict[str, str]]:
         yield rest | {one: fields[one] + next_ + fields[next_]}
 
 
-def test_letters_moved_between_names_and_values_are_refused(hooked: SmsTwilio) -> None:
+async def test_letters_moved_between_names_and_values_are_refused(hooked: SmsTwilio) -> None:
     failed = status(MessageStatus="failed", ErrorCode="30005", ErrorMessage="Unknown handset")
     for fields in (text(Body="STOP"), text(FromCity="LONDON", FromCountry="GB", ToZip=""), failed):
         headers = call(fields).headers
         for mutated in shifted(fields):
             request = HookRequest(url=HOOK, headers=headers, body=urlencode(mutated).encode())
-            assert not hooked.verify(request), mutated
+            assert not await hooked.verify(request), mutated
 
 
-def test_a_field_that_twilio_adds_one_day_is_taken(hooked: SmsTwilio) -> None:
-    assert hooked.verify(call(text(OptOutType="STOP", FromCity="TOTTENHAM", ProfileName="ToCity From+1")))
+async def test_a_field_that_twilio_adds_one_day_is_taken(hooked: SmsTwilio) -> None:
+    assert await hooked.verify(
+        call(text(OptOutType="STOP", FromCity="TOTTENHAM", ProfileName="ToCity From+1"))
+    )
 
 
-def test_without_a_public_address_no_call_can_be_verified() -> None:
-    assert not SmsTwilio(twilio.ACCOUNT_SID, TOKENS, [OURS]).verify(call(text()))
+async def test_without_a_public_address_no_call_can_be_verified() -> None:
+    assert not await SmsTwilio(twilio.ACCOUNT_SID, TOKENS, [OURS]).verify(call(text()))
 
 
 @given(st.binary(max_size=300), st.text(max_size=60), st.text(max_size=40))
-def test_no_call_makes_verifying_raise(body: bytes, signature: str, url: str) -> None:
+async def test_no_call_makes_verifying_raise(body: bytes, signature: str, url: str) -> None:
     hooked = SmsTwilio(twilio.ACCOUNT_SID, TOKENS, [OURS], base_url=BASE)
     request = HookRequest(url=f"{HOOK}?{url}", headers={"x-twilio-signature": signature}, body=body)
-    assert not hooked.verify(request)
+    assert not await hooked.verify(request)
 
 
 def test_the_signature_is_the_published_one() -> None:

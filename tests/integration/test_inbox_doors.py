@@ -42,7 +42,7 @@ class Unreadable(Memory):
 
     name = "unreadable"
 
-    def verify(self, request: HookRequest) -> bool:
+    async def verify(self, request: HookRequest) -> bool:
         return True
 
     def parse(self, request: HookRequest) -> list[object]:

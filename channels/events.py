@@ -1,0 +1,69 @@
+"""What comes back from a provider: receipts, words from outside, and the web calls that bring them.
+
+Part of the channel contract, and handed on by `base`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from channels.content import Medium
+
+
+class Progress(StrEnum):
+    """What a provider says became of an accepted message."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """A provider's later word on one attempt. `attempt` is our signed token, where it came back."""
+
+    event_id: str
+    provider_id: str
+    attempt: str
+    progress: Progress
+    at: datetime | None
+    raw: bytes
+    code: str = ""
+    permanent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incoming:
+    """Words from outside: `text` is empty for mail, whose `raw` is the whole RFC 5322 message."""
+
+    event_id: str
+    medium: Medium
+    sender: str
+    recipient: str
+    text: str
+    at: datetime | None
+    raw: bytes
+
+
+Event = Receipt | Incoming
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookRequest:
+    """A provider's web call as it came: the public address it was sent to, headers, raw body."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookReply:
+    """What the provider wants to hear."""
+
+    status: int = 200
+    content_type: str = "text/plain"
+    body: bytes = b""

@@ -1,0 +1,63 @@
+"""The bench of `social_x`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from channels.base import Channel, Medium
+from channels.social_x import SocialX
+from tests.contract.bench import SHORT, Arrived, Bench, Case, World
+from tests.fakes import web, x
+
+
+class XWorld(World):
+    def __init__(self, channel: Channel, provider: x.FakeX, to: str) -> None:
+        self.channel, self._x, self._to = channel, provider, to
+
+    def arrived(self) -> list[Arrived]:
+        return [Arrived(to=self._to, text=post.text) for post in self._x.accepted]
+
+    def throttle(self, seconds: int) -> None:
+        self._x.script("", x.throttled(seconds))
+
+    async def unplug(self) -> None:
+        await self._x.stop()
+
+    def cut(self) -> None:
+        self._x.script("", web.Trouble.TAKE_AND_CUT)
+
+    def hang(self) -> None:
+        self._x.script("", web.Trouble.HANG)
+
+
+@asynccontextmanager
+async def x_world(to: str, folder: Path) -> AsyncIterator[World]:
+    async with (
+        x.FakeX() as provider,
+        SocialX("a", "b", "c", "d", api_url=provider.url, timeout_seconds=SHORT) as channel,
+    ):
+        yield XWorld(channel, provider, to)
+
+
+X_KEYS = (
+    "NOTIFIER_X_CONSUMER_KEY",
+    "NOTIFIER_X_CONSUMER_SECRET",
+    "NOTIFIER_X_ACCESS_TOKEN",
+    "NOTIFIER_X_ACCESS_TOKEN_SECRET",
+)
+
+
+BENCH = Bench(
+    name="social_x",
+    medium=Medium.SOCIAL,
+    to="@southmeresnt",
+    odd_spelling=" SouthmereSNT",
+    env=dict.fromkeys(X_KEYS, "key"),
+    required=X_KEYS,
+    impossible={
+        Case.BAD_ADDRESS: "a post goes to the account whose keys it has",
+        Case.OPTED_OUT: "a post has no recipient",
+        Case.HOOKS: "answers to posts are not read",
+    },
+    world=x_world,
+)
