@@ -309,7 +309,15 @@ class TakesHooks(Protocol):
 class CanBePolled(Protocol):
     """A channel that can be asked what came since a cursor."""
 
-    async def poll(self, cursor: str) -> tuple[Sequence[Event], str]: ...
+    async def poll(self, cursor: str) -> tuple[Sequence[Event], str]:
+        """What came after `cursor`, oldest first, and the cursor to ask with next time.
+
+        cursor: what the last call gave and the caller kept, once the events were safe; empty at first. Asked again
+        with the same one it tells the same events, with the same ids, and perhaps newer ones. One call may tell only
+        some of what waits: the next, with the new cursor, tells more. Nothing new: no events, and the same cursor.
+        Raises CannotPoll, with the seconds to wait where the provider names a time; nothing else, save when cancelled.
+        """
+        ...
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ ChannelError
 ├── BadAddress        the address cannot be written to on this medium
 ├── CannotExpress     the content asks for what this channel cannot carry
 ├── BadHook           a signed hook whose body cannot be read
+├── CannotPoll        a provider that could not be asked what came
 └── UnknownChannel    no installed adapter has that name
 """
 
@@ -34,6 +35,14 @@ class CannotExpress(ChannelError):
 
 class BadHook(ChannelError):
     """The hook is signed, but its body cannot be read."""
+
+
+class CannotPoll(ChannelError):
+    """The provider could not be asked what came. after_seconds: when it may be asked again; 0: as usual."""
+
+    def __init__(self, after_seconds: float = 0.0, reason: str = "the provider could not be asked") -> None:
+        self.after_seconds = after_seconds
+        super().__init__(reason)
 
 
 class UnknownChannel(ChannelError):

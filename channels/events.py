@@ -37,7 +37,10 @@ class Receipt:
 
 @dataclass(frozen=True, kw_only=True)
 class Incoming:
-    """Words from outside: `text` is empty for mail, whose `raw` is the whole RFC 5322 message."""
+    """Words from outside: `text` is empty for mail, whose `raw` is the whole RFC 5322 message.
+
+    in_reply_to: the provider's id of the message of ours it answers, where the provider says so.
+    """
 
     event_id: str
     medium: Medium
@@ -46,6 +49,7 @@ class Incoming:
     text: str
     at: datetime | None
     raw: bytes
+    in_reply_to: str = ""
 
 
 Event = Receipt | Incoming
