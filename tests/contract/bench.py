@@ -68,7 +68,11 @@ class World(ABC):
         raise NotImplementedError
 
     def hooks(self) -> Sequence[HookRequest]:
-        """Genuine calls of the provider, each with at least one event."""
+        """Genuine calls of the provider, each with at least one event; one of each kind the channel claims."""
+        raise NotImplementedError
+
+    def write_to_us(self, text: str) -> None:
+        """Somebody writes, and the far end keeps it until it is asked (`poll`)."""
         raise NotImplementedError
 
 

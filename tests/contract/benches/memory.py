@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from channels.base import Medium, Refusal, Refused, Throttled, Unknown
+from channels.base import Incoming, Medium, Refusal, Refused, Throttled, Unknown
 from channels.memory import Memory
-from tests.contract.bench import Arrived, Bench, Case, World
+from tests.contract.bench import OUR_NUMBER, Arrived, Bench, Case, World
 
 
 class MemoryWorld(World):
@@ -27,6 +27,19 @@ class MemoryWorld(World):
 
     def refuse_opted_out(self) -> None:
         self._memory.script(self._to, Refused(why=Refusal.OPTED_OUT, reason="scripted"))
+
+    def write_to_us(self, text: str) -> None:
+        self._memory.receive(
+            Incoming(
+                event_id=text,
+                medium=Medium.SMS,
+                sender=self._to,
+                recipient=OUR_NUMBER,
+                text=text,
+                at=None,
+                raw=text.encode(),
+            )
+        )
 
 
 @asynccontextmanager

@@ -1,0 +1,1 @@
+"""Texts through a box with modems in it."""
