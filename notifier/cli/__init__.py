@@ -7,7 +7,7 @@ import click
 # command → module that holds it under that name
 COMMANDS = {
     "areas": "notifier.cli.areas",
-    "channels": "notifier.cli.operate",
+    "channels": "notifier.cli.channels",
     "config": "notifier.cli.operate",
     "demo": "notifier.cli.demo",
     "doctor": "notifier.cli.operate",

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from notifier.db import Tx
 from notifier.delivery.alarms import OpenAlarm, open_alarms
-from notifier.models import Attempt, BreakerRow, BreakerState, Delivery, Hold, WorkerRow
+from notifier.models import Attempt, BreakerRow, BreakerState, Delivery, Hold, Poll, WorkerRow
 
 HEARD_WITHIN = timedelta(seconds=15)
 STATE_WORDS = {
@@ -113,4 +113,10 @@ async def last_accepted(tx: Tx, channel: str) -> datetime | None:
         .order_by(Attempt.delivery_id.desc(), Attempt.number.desc())
         .limit(1)
     )
+    return found
+
+
+async def last_polled(tx: Tx, channel: str) -> datetime | None:
+    """When a channel that must be asked was last asked."""
+    found: datetime | None = await tx.scalar(select(Poll.polled_at).where(Poll.channel == channel))
     return found

@@ -1,6 +1,7 @@
 """What is seen of sending from outside: `/health/ready`, `/metrics`, and the alarm address."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from sqlalchemy import insert
 from channels.base import Failed, Refusal, Refused, Where
 from channels.registry import Channels
 from notifier import config
-from notifier.cli.operate import channels_command
+from notifier.cli.channels import channels_command
 from notifier.config import BadConfiguration
 from notifier.db import Database
 from notifier.delivery.alarms import AlarmKind, Herald, mark_told, raise_alarm, untold
@@ -190,3 +191,10 @@ def test_the_list_of_channels_says_how_each_does(
     )
     assert "most a second: memory=5, memory/domain=2" in shown
     assert "working; held: a drill; none accepted yet; most a second: no limit" in shown
+    assert "to open it, set NOTIFIER_SMTP_URL" in shown
+    said = outside_the_loop(lambda: CliRunner().invoke(channels_command, ["--json"]).output)
+    listed = {row["name"]: row for row in json.loads(said)}
+    assert list(listed)[:2] == ["memory", "outbox"]
+    assert (listed["memory"]["state"], listed["memory"]["domains_shut"]) == ("operator", 1)
+    assert (listed["outbox"]["state"], listed["outbox"]["held"]) == ("closed", ["a drill"])
+    assert listed["email_smtp"]["number"] is None

@@ -131,9 +131,7 @@ class SmsModem(OneMedium):
 
     async def verify(self, request: HookRequest) -> bool:
         given = next((v for k, v in request.headers.items() if k.lower() == "x-signature"), "")
-        return hmac.compare_digest(
-            signature(self._key, request.body), given.encode()
-        )
+        return hmac.compare_digest(signature(self._key, request.body), given.encode())
 
     def parse(self, request: HookRequest) -> Sequence[Event]:
         try:
