@@ -26,7 +26,16 @@ from channels.content import (
     hole,
     without_holes,
 )
-from channels.events import Event, HookReply, HookRequest, Incoming, Progress, Receipt
+from channels.events import (
+    Event,
+    HookReply,
+    HookRequest,
+    Incoming,
+    Media,
+    MediaRefused,
+    Progress,
+    Receipt,
+)
 
 __all__ = [
     "HOLE_CLOSES",
@@ -41,12 +50,16 @@ __all__ = [
     "Estimate",
     "Event",
     "Failed",
+    "FetchesMedia",
     "Form",
+    "HasSenders",
     "Hole",
     "HookReply",
     "HookRequest",
     "Idempotency",
     "Incoming",
+    "Media",
+    "MediaRefused",
     "Medium",
     "Outcome",
     "Outgoing",
@@ -55,6 +68,7 @@ __all__ = [
     "Receipt",
     "Refusal",
     "Refused",
+    "Sender",
     "SendsInRuns",
     "TakesHooks",
     "Throttled",
@@ -77,6 +91,7 @@ class Outgoing:
     delivery: signed token of the delivery, the same on every try; makes Message-ID and idempotency keys.
     sender: the address or number it is sent from. reply_to: where a reply should go (email).
     return_path: where a bounce should go (email). headers: further email headers, names and values.
+    good_for_seconds: after which it is worth nothing to the person, from the delivery's expiry; None: not known.
     """
 
     attempt: str
@@ -89,6 +104,7 @@ class Outgoing:
     return_path: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     urgent: bool = False
+    good_for_seconds: float | None = None
 
 
 # --- What came of it ----------------------------------------------------------------------
@@ -221,6 +237,14 @@ class Variable:
     required: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """A number or name that a channel may send from, and whether an answer to it reaches us."""
+
+    address: str
+    takes_replies: bool
+
+
 class Channel(ABC):
     """One adapter. Made by `from_env`, opened and closed as an async context manager."""
 
@@ -333,3 +357,22 @@ class CanLookUp(Protocol):
     async def look_up(
         self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
     ) -> Outcome: ...
+
+
+@runtime_checkable
+class HasSenders(Protocol):
+    """A channel that sends from numbers or names of its own. Others send from one address that needs no choice."""
+
+    @property
+    def senders(self) -> Sequence[Sender]:
+        """Never empty; the first is used where a message names none."""
+        ...
+
+
+@runtime_checkable
+class FetchesMedia(Protocol):
+    """A channel that can fetch what came with words from outside (`Incoming.media`)."""
+
+    async def fetch(self, url: str) -> Media | MediaRefused:
+        """From the provider's own hosts alone, capped in size, kind and time. Never raises, save when cancelled."""
+        ...

@@ -40,6 +40,7 @@ class Incoming:
     """Words from outside: `text` is empty for mail, whose `raw` is the whole RFC 5322 message.
 
     in_reply_to: the provider's id of the message of ours it answers, where the provider says so.
+    media: addresses of the pictures that came with a text, for the channel's own `fetch` and nobody else.
     """
 
     event_id: str
@@ -50,9 +51,27 @@ class Incoming:
     at: datetime | None
     raw: bytes
     in_reply_to: str = ""
+    media: tuple[str, ...] = ()
 
 
 Event = Receipt | Incoming
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """A picture that came with a text, as the provider keeps it."""
+
+    content_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaRefused:
+    """Not fetched, and why in plain words; `again`: the trouble passes, so another try may bring it."""
+
+    reason: str
+    again: bool = False
+    after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

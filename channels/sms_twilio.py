@@ -16,7 +16,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from channels import estimates, twilio_hooks
+from channels import estimates, senders, twilio_hooks
 from channels.base import (
     Accepted,
     Capabilities,
@@ -146,7 +146,8 @@ class SmsTwilio(OneMedium):
         timeout_seconds: float = 10,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._account_sid, self._tokens, self._numbers = account_sid, tuple(auth_tokens), tuple(numbers)
+        self._account_sid, self._tokens = account_sid, tuple(auth_tokens)
+        self.senders = senders.of(*numbers)
         self._base_url, self._pence, self._now = base_url.rstrip("/"), pence_per_part, now
         # Twilio refuses a callback address that only this machine knows; a stand-in on this machine does not.
         is_local = urlsplit(self._base_url).hostname in _LOCAL
@@ -156,11 +157,12 @@ class SmsTwilio(OneMedium):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        needed = ("NOTIFIER_TWILIO_ACCOUNT_SID", "NOTIFIER_TWILIO_AUTH_TOKEN", "NOTIFIER_SMS_NUMBERS")
-        account, tokens, numbers = (re.split(r"[\s,]+", env.get(name, "").strip()) for name in needed)
-        for name, values in zip(needed, (account, tokens, numbers), strict=True):
+        needed = ("NOTIFIER_TWILIO_ACCOUNT_SID", "NOTIFIER_TWILIO_AUTH_TOKEN")
+        account, tokens = (re.split(r"[\s,]+", env.get(name, "").strip()) for name in needed)
+        for name, values in zip(needed, (account, tokens), strict=True):
             if not values[0]:
                 raise NotConfigured(cls.name, name)
+        numbers = senders.read(cls.name, "NOTIFIER_SMS_NUMBERS", env.get("NOTIFIER_SMS_NUMBERS", ""))
         try:
             pence = float(env.get("NOTIFIER_SMS_PENCE") or estimates.PENCE_PER_PART)
         except ValueError as error:
@@ -168,7 +170,7 @@ class SmsTwilio(OneMedium):
         return cls(
             account[0],
             tokens,
-            numbers,
+            [each.address for each in numbers],
             base_url=env.get("NOTIFIER_BASE_URL", ""),
             api_url=env.get("NOTIFIER_TWILIO_API_URL") or API_URL,
             pence_per_part=pence,
@@ -265,7 +267,7 @@ class SmsTwilio(OneMedium):
     # --- Helpers --------------------------------------------------------------------------
 
     def _sender(self, message: Outgoing) -> str:
-        return message.sender or self._numbers[0]
+        return message.sender or self.senders[0].address
 
 
 def _refused(error: TwilioException) -> Outcome:
