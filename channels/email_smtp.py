@@ -183,12 +183,20 @@ class EmailSmtp(OneMedium):
                 mail.is_again = True
                 mails.back(mail)
                 return
-            mail.errand.ended(outcome(ended, mail.own_id))
+            mail.errand.ended(self.outcome_of(ended, mail.own_id))
 
         try:
             await pipeline.carry(mails.next, heard, most=self._pool.left(connection), until=until)
         finally:
             await self._pool.give_back(connection)
+
+    def further_headers(self, message: Outgoing) -> Mapping[str, str]:
+        """Beside the channel's own. A provider's channel adds those its provider reads."""
+        return message.headers
+
+    def outcome_of(self, ended: Ended, own_id: str) -> Outcome:
+        """What a transaction's end means. A provider's channel knows where its provider says the mail's id."""
+        return outcome(ended, own_id)
 
     def _mail_of(self, errand: Errand) -> "_Mail | Refused":
         """The errand's message as mail, or why it is none."""
@@ -204,7 +212,7 @@ class EmailSmtp(OneMedium):
                 message_id=own_id,
                 date=self._date(),
                 reply_to=message.reply_to,
-                headers=message.headers,
+                headers=self.further_headers(message),
             )
         except BadAddress as error:
             return Refused(why=Refusal.BAD_ADDRESS, reason=str(error))
