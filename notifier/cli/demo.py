@@ -1,8 +1,13 @@
 """`notifier demo`: the whole service on SQLite with a fictional borough; nothing real is sent."""
 
 import asyncio
+import json
+import shlex
 import shutil
 import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -16,13 +21,20 @@ from notifier.runtime import channel_variables, open_service
 from notifier.staff.demo import PASSWORD
 
 FOLDER = Path("demo")
+OUTBOX = FOLDER / "notifier.outbox"
 DOMAIN = "link.queensvale.example"
 
 
 @click.command("demo")
 @click.option("--fresh", is_flag=True, help="Forget the last demo and begin again.")
 @click.option("--seed-only", is_flag=True, help="Put the borough into the configured database, and end.")
-def demo_command(*, fresh: bool, seed_only: bool) -> None:
+@click.option(
+    "--stand-ins",
+    default="",
+    metavar="COMMAND",
+    help="Send through the real adapters to providers' stand-ins, which COMMAND starts. Without it: into files.",
+)
+def demo_command(*, fresh: bool, seed_only: bool, stand_ins: str) -> None:
     """Show everything: web pages, sending, replies, on this machine alone."""
     if seed_only:
         logs.configure()
@@ -31,16 +43,40 @@ def demo_command(*, fresh: bool, seed_only: bool) -> None:
     if fresh:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(exist_ok=True)
-    environment = _environment()
-    _migrate(environment)
-    with (FOLDER / "log.jsonl").open("a") as log:
-        logs.configure(log)
-        run_until_stopped(_demo(environment))
+    with _far_ends(stand_ins) as far_ends:
+        environment = _environment(far_ends)
+        _migrate(environment)
+        with (FOLDER / "log.jsonl").open("a") as log:
+            logs.configure(log)
+            run_until_stopped(_demo(environment))
     click.echo("\nThe demo has ended. `make demo` shows it again as you left it.")
 
 
-def _environment() -> Environment:
-    """The demo's settings: its own folder, `outbox`, free ports; variables that are set win."""
+@contextmanager
+def _far_ends(command: str) -> Iterator[dict[str, str]]:
+    """The settings that a stand-ins' process says on its first line; it ends with the block, or with us."""
+    if not command:
+        yield {}
+        return
+    words = [*shlex.split(command), "--leashed", "--outbox", str(OUTBOX)]
+    process = subprocess.Popen(  # noqa: S603 - the operator's own words
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+    )
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        try:
+            said = json.loads(line)
+        except ValueError:
+            fail(f"the stand-ins did not start: {command}")
+        click.echo(f"Providers' stand-ins listen; make them go wrong at {said['control']}", err=True)
+        yield said["settings"]
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _environment(far_ends: Mapping[str, str]) -> Environment:
+    """The demo's settings: its own folder, `outbox` or stand-ins, free ports; variables that are set win."""
     ours = {
         "NOTIFIER_DATABASE_URL": f"sqlite:///{FOLDER / 'notifier.db'}",
         "NOTIFIER_CHANNELS": "outbox",
@@ -50,6 +86,8 @@ def _environment() -> Environment:
         "NOTIFIER_MAIL_DOMAIN": DOMAIN,
         "NOTIFIER_SMS_NUMBERS": "+447700900990",
         "NOTIFIER_FORCE_NAME": "Queensvale Police",
+        "NOTIFIER_OUTBOX_DIR": str(OUTBOX),
+        **far_ends,
     }
     try:
         return config.read(channel_variables, defaults=ours)
@@ -64,7 +102,7 @@ def _migrate(environment: Environment) -> None:
 
 
 async def _demo(environment: Environment) -> None:
-    if not await seed(environment):
+    if not await seed(environment, sends=True):
         click.echo("The borough of Queensvale is as you left it (`make demo ARGS=--fresh` begins again).")
     ready = asyncio.Event()
     telling = asyncio.create_task(_tell(environment, ready))
@@ -76,12 +114,12 @@ async def _demo(environment: Environment) -> None:
 
 async def _seed_configured() -> None:
     environment = config.read(channel_variables)
-    made = await seed(environment)
+    made = await seed(environment, sends="outbox" in environment.settings.channels)
     click.echo("The borough of Queensvale is in place." if made else "The borough was there already.")
 
 
-async def seed(environment: Environment) -> bool:
-    """Put the borough in; False where it is there already. With `outbox` its messages go out at once."""
+async def seed(environment: Environment, *, sends: bool) -> bool:
+    """Put the borough in; False where it is there already. sends: its messages go out at once."""
     from notifier.worker import Worker
 
     async with open_service(environment) as service:
@@ -93,11 +131,11 @@ async def seed(environment: Environment) -> bool:
         worker = Worker(service, service.db.jobs)
         for message in seeded.messages.values():
             await worker.handlers["plan"](str(message))
-        if "outbox" in service.channels:
+        if sends:
             await worker.drain()
         for incoming in await borough.reply(service, seeded):
             await worker.handlers["route"](str(incoming))
-        if "outbox" in service.channels:
+        if sends:
             await worker.drain()
         async with service.db.transaction() as tx:
             await borough.age(tx, seeded)

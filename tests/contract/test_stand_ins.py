@@ -8,12 +8,16 @@ from pathlib import Path
 
 import aiohttp.web
 
-from channels.base import Accepted, Content, Medium, Outgoing
+from channels.base import Accepted, Content, Medium, Outgoing, Refused, Throttled
 from channels.email_smtp import EmailSmtp
+from channels.outbox import read_box
 from channels.sms_twilio import SmsTwilio
 from channels.smtp_pool import Server
 from channels.social_x import SocialX
-from tests.fakes import twilio
+from tests.fakes import smtp, twilio
+from tests.fakes.box import keep_showing
+from tests.fakes.control import Control
+from tests.providers import until
 
 
 def outgoing(medium: Medium, to: str, channel: EmailSmtp | SmsTwilio | SocialX) -> Outgoing:
@@ -86,3 +90,40 @@ async def test_a_text_and_its_receipts_are_posted_signed(tmp_path: Path) -> None
     )
     assert words == [b"=delivered", b"=sent", b"Body=STOP"]
     assert {path for path, body in got if b"MessageStatus" in body} == {"/hooks/sms_twilio?attempt=a.mac"}
+
+
+async def test_they_are_made_to_go_wrong_by_hand_and_shown_on_the_demos_page(tmp_path: Path) -> None:
+    mail, texts = smtp.FakeSmtp(), twilio.FakeTwilio()
+    sam, number = "sam@resident.example", "+447700900001"
+    async with (
+        mail,
+        texts,
+        Control({"smtp": mail, "twilio": texts}) as control,
+        EmailSmtp(Server.of(mail.url), "link.example") as by_mail,
+        SmsTwilio(twilio.ACCOUNT_SID, [twilio.AUTH_TOKEN], ["+447700900100"], api_url=texts.url) as by_text,
+        aiohttp.ClientSession() as hand,
+    ):
+        asked = [
+            ("smtp", {"about": sam, "answers": ["450 4.7.1 slow down"]}, 200),
+            ("twilio", {"answers": [{"status": 400, "body": {"code": 21610}}]}, 200),
+            ("twilio", {"answers": ["no such trouble"]}, 422),
+            ("smtp", {"answers": ["450 no"]}, 422),
+            ("carrier", {}, 404),
+        ]
+        for name, wish, status in asked:
+            async with hand.post(f"{control.url}/{name}/trouble", json=wish) as reply:
+                assert reply.status == status, await reply.text()
+        first = [
+            await by_mail.send(outgoing(Medium.EMAIL, sam, by_mail)),
+            await by_text.send(outgoing(Medium.SMS, number, by_text)),
+        ]
+        assert [type(outcome) for outcome in first] == [Throttled, Refused]
+        await by_mail.send(outgoing(Medium.EMAIL, sam, by_mail))
+        await by_text.send(outgoing(Medium.SMS, number, by_text))
+        showing = asyncio.create_task(keep_showing(tmp_path, [mail.accepted, texts.accepted]))
+        await until(lambda: len(read_box(tmp_path)) == 2, seconds=5, what="both are shown")
+        showing.cancel()
+        async with hand.get(control.url) as reply:
+            assert (await reply.json())["taken"] == {"smtp": 1, "twilio": 1}
+    shown = {kept.medium: (kept.to, kept.words.text.strip()) for kept in read_box(tmp_path)}
+    assert shown == {Medium.EMAIL: (sam, "Road closed"), Medium.SMS: (number, "Road closed")}

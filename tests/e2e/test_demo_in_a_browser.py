@@ -6,6 +6,7 @@ replies to what came; the reply stands in the team's queue; the officer's answer
 
 import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,7 +30,8 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
         "NOTIFIER_LISTEN": f"127.0.0.1:{port}",
         "NOTIFIER_INBOUND_LISTEN": f"lmtp://127.0.0.1:{lmtp}",
     }
-    process = Notifier(settings, "demo", log=tmp_path / "demo.log", folder=tmp_path)
+    stand_ins = f"{sys.executable} -m tests.fakes"
+    process = Notifier(settings, "demo", "--stand-ins", stand_ins, log=tmp_path / "demo.log", folder=tmp_path)
     process.start()
     try:
         await until(lambda: "Nothing real is sent" in process.said(), seconds=60, what="the demo is up")

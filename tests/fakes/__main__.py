@@ -1,27 +1,41 @@
-"""`python -m tests.fakes`: the stand-ins as one process, for the compose file and for checks across processes.
+"""`python -m tests.fakes`: the stand-ins as one process, for `make demo`, the compose file and checks across processes.
 
-Prints one JSON line with their addresses once they listen; ends on SIGINT or SIGTERM. Port 0 takes a free one.
+Prints one JSON line once they listen: where each is, and the settings with which the service finds them. Ends on SIGINT
+or SIGTERM.
 """
 
 import argparse
 import asyncio
 import json
 import signal
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from tests.fakes.box import keep_showing
+from tests.fakes.control import Control, StandIn
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN, FakeTwilio
 from tests.fakes.x import FakeX
+
+NAMES = ("smtp", "twilio", "x", "control")
+LOGS = {"smtp": "mail", "twilio": "texts", "x": "posts"}
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fakes", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--smtp-port", type=int, default=0)
-    parser.add_argument("--twilio-port", type=int, default=0)
-    parser.add_argument("--x-port", type=int, default=0)
-    parser.add_argument("--log", type=Path, help="folder for mail.jsonl, texts.jsonl and posts.jsonl")
+    for name in NAMES:
+        parser.add_argument(f"--{name}-port", type=int, default=0, help="0: a free one")
+    parser.add_argument(
+        "--log", type=Path, help=f"folder for {', '.join(f'{each}.jsonl' for each in LOGS.values())}"
+    )
+    parser.add_argument(
+        "--outbox", type=Path, help="folder of the demo's page, which then shows what was taken"
+    )
+    parser.add_argument(
+        "--leashed", action="store_true", help="end when standard input does, however its writer ended"
+    )
     parser.add_argument("--hooks-url", default="", help="origin to which hooks are really made")
     parser.add_argument("--account-sid", default=ACCOUNT_SID)
     parser.add_argument("--auth-token", default=AUTH_TOKEN)
@@ -29,31 +43,63 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def made(asked: argparse.Namespace) -> dict[str, StandIn]:
+    """Each stand-in, not listening yet, by its name."""
+    at = {name: {"host": asked.host, "port": getattr(asked, f"{name}_port")} for name in NAMES}
+    logs = {name: asked.log / f"{file}.jsonl" if asked.log else None for name, file in LOGS.items()}
+    return {
+        "smtp": FakeSmtp(**at["smtp"], log=logs["smtp"]),
+        "twilio": FakeTwilio(
+            **at["twilio"],
+            account_sid=asked.account_sid,
+            auth_token=asked.auth_token,
+            log=logs["twilio"],
+            calls_back=not asked.no_callbacks,
+            hooks_url=asked.hooks_url,
+        ),
+        "x": FakeX(**at["x"], log=logs["x"]),
+    }
+
+
+def settings(asked: argparse.Namespace, stand_ins: dict[str, StandIn]) -> dict[str, str]:
+    """With which the service sends to them."""
+    return {
+        "NOTIFIER_CHANNELS": "email_smtp,sms_twilio,social_x",
+        "NOTIFIER_SMTP_URL": stand_ins["smtp"].url,
+        "NOTIFIER_TWILIO_ACCOUNT_SID": asked.account_sid,
+        "NOTIFIER_TWILIO_AUTH_TOKEN": asked.auth_token,
+        "NOTIFIER_TWILIO_API_URL": stand_ins["twilio"].url,
+        "NOTIFIER_X_API_URL": stand_ins["x"].url,
+        "NOTIFIER_X_CONSUMER_KEY": "stand-in",
+        "NOTIFIER_X_CONSUMER_SECRET": "stand-in",
+        "NOTIFIER_X_ACCESS_TOKEN": "stand-in",
+        "NOTIFIER_X_ACCESS_TOKEN_SECRET": "stand-in",
+    }
+
+
 async def run(asked: argparse.Namespace) -> None:
-    folder: Path | None = asked.log
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    if asked.leashed:
+        asyncio.get_running_loop().add_reader(sys.stdin, stop.set)  # nobody writes there: it is the end
     async with AsyncExitStack() as stack:
-        smtp = await stack.enter_async_context(
-            FakeSmtp(host=asked.host, port=asked.smtp_port, log=folder and folder / "mail.jsonl")
+        stand_ins = made(asked)
+        for each in stand_ins.values():
+            await stack.enter_async_context(each)
+        control = await stack.enter_async_context(
+            Control(stand_ins, host=asked.host, port=asked.control_port)
         )
-        twilio = await stack.enter_async_context(
-            FakeTwilio(
-                host=asked.host,
-                port=asked.twilio_port,
-                account_sid=asked.account_sid,
-                auth_token=asked.auth_token,
-                log=folder and folder / "texts.jsonl",
-                calls_back=not asked.no_callbacks,
-                hooks_url=asked.hooks_url,
-            )
+        places = {name: each.url for name, each in stand_ins.items()} | {"control": control.url}
+        print(json.dumps({**places, "settings": settings(asked, stand_ins)}), flush=True)  # noqa: T201
+        if asked.outbox is None:
+            await stop.wait()
+            return
+        showing = asyncio.create_task(
+            keep_showing(asked.outbox, [each.accepted for each in stand_ins.values()])
         )
-        x = await stack.enter_async_context(
-            FakeX(host=asked.host, port=asked.x_port, log=folder and folder / "posts.jsonl")
-        )
-        print(json.dumps({"smtp": smtp.url, "twilio": twilio.url, "x": x.url}), flush=True)  # noqa: T201
         await stop.wait()
+        showing.cancel()
 
 
 if __name__ == "__main__":
