@@ -26,6 +26,7 @@ class Case(StrEnum):
     UNREACHABLE = "unreachable"
     CUT = "cut"  # taken, and the answer lost
     HANG = "hang"  # no answer at all
+    GARBLED = "garbled"  # an answer that makes no sense
     BAD_ADDRESS = "bad address"
     OPTED_OUT = "opted out"
     HOOKS = "hooks"
@@ -59,6 +60,10 @@ class World(ABC):
         raise NotImplementedError
 
     def hang(self) -> None:
+        raise NotImplementedError
+
+    def garble(self) -> None:
+        """The next answer cannot be read, whatever became of the message."""
         raise NotImplementedError
 
     def refuse_address(self) -> None:

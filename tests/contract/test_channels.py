@@ -205,6 +205,12 @@ async def test_no_answer_leaves_it_in_doubt_within_the_deadline(bench: Bench, wo
         assert isinstance(await world.channel.send(bench.outgoing(world.channel)), Unknown)
 
 
+@where_possible(Case.GARBLED)
+async def test_an_answer_that_cannot_be_read_leaves_it_in_doubt(bench: Bench, world: World) -> None:
+    world.garble()
+    assert isinstance(await world.channel.send(bench.outgoing(world.channel)), Unknown)
+
+
 @where_possible(Case.BAD_ADDRESS)
 async def test_a_bad_address_is_refused_for_good(bench: Bench, world: World) -> None:
     world.refuse_address()
@@ -422,6 +428,7 @@ def troubles(world: World) -> dict[Case, Callable[[], None]]:
         Case.THROTTLED: lambda: world.throttle(60),
         Case.CUT: world.cut,
         Case.HANG: world.hang,
+        Case.GARBLED: world.garble,
         Case.BAD_ADDRESS: world.refuse_address,
         Case.OPTED_OUT: world.refuse_opted_out,
     }

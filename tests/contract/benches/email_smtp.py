@@ -27,6 +27,9 @@ class SmtpWorld(World):
     def cut(self) -> None:
         self._mail.script_text(self._to, smtp.Trouble.CUT_AFTER_DOT)
 
+    def garble(self) -> None:
+        self._mail.script_text(self._to, "Zwolle")
+
     def hang(self) -> None:
         self._mail.script_text(self._to, smtp.Trouble.SILENT_AFTER_DOT)
 

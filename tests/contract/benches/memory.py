@@ -56,6 +56,7 @@ BENCH = Bench(
     impossible={
         Case.UNREACHABLE: "there is no connection",
         Case.HANG: "it never waits",
+        Case.GARBLED: "there is no answer to read",
         Case.HOOKS: "it is polled",
     },
     world=memory_world,

@@ -36,6 +36,7 @@ BENCH = Bench(
         Case.THROTTLED: "a folder sets no pace",
         Case.CUT: "a rename either happened or did not",
         Case.HANG: "a file is written or an error comes",
+        Case.GARBLED: "there is no answer to read",
         Case.BAD_ADDRESS: "it keeps what it is given",
         Case.OPTED_OUT: "it keeps what it is given",
         Case.HOOKS: "nobody calls",

@@ -26,6 +26,9 @@ class TwilioWorld(World):
     def cut(self) -> None:
         self._twilio.script(self._to, web.Trouble.TAKE_AND_CUT)
 
+    def garble(self) -> None:
+        self._twilio.script(self._to, web.Answer(status=200, body={"sense": None}))
+
     def hang(self) -> None:
         self._twilio.script(self._to, web.Trouble.HANG)
 

@@ -26,6 +26,9 @@ class XWorld(World):
     def cut(self) -> None:
         self._x.script("", web.Trouble.TAKE_AND_CUT)
 
+    def garble(self) -> None:
+        self._x.script("", web.Answer(status=200, body={"sense": None}))
+
     def hang(self) -> None:
         self._x.script("", web.Trouble.HANG)
 

@@ -56,6 +56,9 @@ class ModemWorld(World):
     def cut(self) -> None:
         self._box.script(self._to, Trouble.TAKE_AND_CUT)
 
+    def garble(self) -> None:
+        self._box.script(self._to, Trouble.FAIL_AS_HTML)
+
     def hang(self) -> None:
         self._box.script(self._to, Trouble.HANG)
 
