@@ -7,10 +7,12 @@ Ofcom's numbers for drama (07700 900000 to 900999, allowed so that nobody real i
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from channels import push_address
 from channels.base import Medium
 from channels.errors import BadAddress
 
@@ -19,7 +21,6 @@ USE_ANOTHER_EMAIL = "We cannot write to that email address. Use another one"
 ENTER_A_MOBILE = "Enter a UK mobile number, like 07700 900000"
 ONLY_UK_MOBILES = "We can only text UK mobiles"
 ENTER_AN_ACCOUNT = "Enter an account name, like @SouthmereSNT"
-ENTER_AN_ENDPOINT = "Enter a push address that begins with https://"
 
 LONGEST_EMAIL, LONGEST_LOCAL_PART = 254, 64
 LONGEST_INPUT = 512  # spaces and invisible characters included
@@ -95,12 +96,9 @@ def account(address: str) -> str:
     return f"@{found[1].lower()}"
 
 
-def endpoint(address: str) -> str:
-    """The address a browser's push service gave, unchanged."""
-    text = address.strip()
-    if not text.startswith("https://") or len(text) > 2048 or not text.isprintable() or " " in text:
-        raise BadAddress(ENTER_AN_ENDPOINT)
-    return text
+def endpoint(address: str, services: Collection[str] = push_address.PUSH_SERVICES) -> str:
+    """A browser's push subscription, endpoint and keys, as one line. services: the hosts it may lie on."""
+    return str(push_address.read(address, services))
 
 
 def incoming_number(sender: str) -> str:

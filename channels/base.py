@@ -52,6 +52,7 @@ __all__ = [
     "Failed",
     "FetchesMedia",
     "Form",
+    "HasPublicKey",
     "HasSenders",
     "Hole",
     "HookReply",
@@ -375,4 +376,14 @@ class FetchesMedia(Protocol):
 
     async def fetch(self, url: str) -> Media | MediaRefused:
         """From the provider's own hosts alone, capped in size, kind and time. Never raises, save when cancelled."""
+        ...
+
+
+@runtime_checkable
+class HasPublicKey(Protocol):
+    """A channel whose addresses are made by a reader's own device, for a key of ours."""
+
+    @property
+    def public_key(self) -> str:
+        """What the device must be told, in the spelling it wants: of push, RFC 8292 section 3.2 in base64url."""
         ...

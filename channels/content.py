@@ -71,6 +71,7 @@ class Content:
 
     subject: email's subject line, empty on other media. text: plain text, the whole of it.
     html: email's second part, empty on other media. sender_name: who it is from, in words.
+    link: where a tap on a notification leads, actions: the (words, link) of buttons below it; empty on other media.
     """
 
     medium: Medium
@@ -79,6 +80,8 @@ class Content:
     subject: str = ""
     html: str = ""
     sender_name: str = ""
+    link: str = ""
+    actions: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,10 +40,13 @@ TROUBLE = (TooFast, NoAnswer, aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Session:
-    """Requests to one provider. Opened by the first call, inside the running loop."""
+    """Requests to one provider. Opened by the first call, inside the running loop.
+
+    origin: where all of them go, whatever their own; empty: where each says itself.
+    """
 
     def __init__(self, origin: str, *, total_seconds: float = 10, connect_seconds: float = 5) -> None:
-        self._origin = URL(origin.rstrip("/"))
+        self._origin = URL(origin.rstrip("/")) if origin else None
         self._timeout = aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds)
         self._session: aiohttp.ClientSession | None = None
 
@@ -67,7 +70,7 @@ class Session:
             yield response
 
     def _moved(self, url: URL) -> URL:
-        return URL(f"{self._origin}{url.raw_path_qs}", encoded=True)
+        return URL(f"{self._origin}{url.raw_path_qs}", encoded=True) if self._origin else url
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

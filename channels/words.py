@@ -4,7 +4,7 @@ Pure. `compile_words` makes the pieces once; `read_words` takes a filled copy ap
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from channels.base import Content, Form, Hole, Prepared, cut
@@ -18,6 +18,8 @@ class Words:
     text: str = ""
     html: str = ""
     sender_name: str = ""
+    link: str = ""
+    actions: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,25 @@ def compile_words(content: Content) -> Prepared:
     """`content` as pieces of one JSON object, a hole wherever the content has one."""
     pieces: list[bytes | Hole] = []
     for number, (name, text) in enumerate(_fields(content)):
-        pieces.append(f'{", " if number else "{"}"{name}": "'.encode())
-        pieces += _pieces(text, Form.HTML if name == "html" else Form.TEXT)
-        pieces.append(b'"')
+        pieces += [f'{", " if number else "{"}"{name}": '.encode(), *json_pieces(text, _form_of(name))]
+    if content.link:
+        pieces += [b', "link": ', *json_pieces(content.link)]
+    if content.actions:
+        pieces += [b', "actions": [', *_actions(content.actions), b"]"]
     pieces.append(b"}")
-    return Prepared(medium=content.medium, language=content.language, pieces=tuple(_joined(pieces)))
+    return Prepared(medium=content.medium, language=content.language, pieces=joined(pieces))
+
+
+def json_pieces(text: str, form: Form = Form.TEXT) -> Iterator[bytes | Hole]:
+    """`text` as a JSON string, a hole wherever it has one."""
+    yield b'"'
+    yield from _pieces(text, form)
+    yield b'"'
+
+
+def joined(pieces: Iterable[bytes | Hole]) -> tuple[bytes | Hole, ...]:
+    """The same pieces with neighbouring constants made one."""
+    return tuple(_joined(pieces))
 
 
 def read_words(filled: bytes) -> Words:
@@ -49,6 +65,19 @@ def _fields(content: Content) -> Iterator[tuple[str, str]]:
     yield "text", content.text
     yield "html", content.html
     yield "sender_name", content.sender_name
+
+
+def _form_of(name: str) -> Form:
+    return Form.HTML if name == "html" else Form.TEXT
+
+
+def _actions(actions: Sequence[tuple[str, str]]) -> Iterator[bytes | Hole]:
+    for number, (words, link) in enumerate(actions):
+        yield b", [" if number else b"["
+        yield from json_pieces(words)
+        yield b", "
+        yield from json_pieces(link)
+        yield b"]"
 
 
 def _pieces(text: str, form: Form) -> Iterator[bytes | Hole]:
@@ -65,7 +94,6 @@ def _inside(text: str) -> bytes:
 
 
 def _joined(pieces: Iterable[bytes | Hole]) -> Iterator[bytes | Hole]:
-    """The same pieces with neighbouring constants made one."""
     constant = b""
     for piece in pieces:
         if isinstance(piece, bytes):

@@ -16,6 +16,7 @@ COMMANDS = {
     "holds": "notifier.cli.holds",
     "messages": "notifier.cli.messages",
     "migrate": "notifier.cli.operate",
+    "push-key": "notifier.cli.push_key",
     "release": "notifier.cli.holds",
     "serve": "notifier.cli.run",
     "staff": "notifier.cli.people",
@@ -34,7 +35,9 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = getattr(import_module(COMMANDS[cmd_name]), f"{cmd_name}_command")
+        found: click.Command = getattr(
+            import_module(COMMANDS[cmd_name]), f"{cmd_name.replace('-', '_')}_command"
+        )
         return found
 
 

@@ -1,0 +1,75 @@
+"""The bench of `push_web`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from channels import vapid
+from channels.base import Channel, Medium
+from channels.push_web import PushWeb
+from tests.contract.bench import SHORT, Arrived, Bench, Case, World
+from tests.fakes import push, web
+
+KEY = vapid.make_key()
+DEVICE = push.Device(
+    endpoint=f"{push.ORIGIN}/wpush/v2/abc",
+    key=ec.derive_private_key(4242, ec.SECP256R1()),
+    auth=b"sixteen octets..",
+    server_key=vapid.public_key(vapid.read_key(KEY)),
+)
+
+
+class PushWorld(World):
+    def __init__(self, channel: Channel, provider: push.FakePush, device: push.Device) -> None:
+        self.channel, self._push, self._device = channel, provider, device
+
+    def arrived(self) -> list[Arrived]:
+        return [Arrived(to=self._device.address, text=words["body"]) for words in self._device.tray.values()]
+
+    def throttle(self, seconds: int) -> None:
+        self._push.script("", push.throttled(seconds))
+
+    async def unplug(self) -> None:
+        await self._push.stop()
+
+    def cut(self) -> None:
+        self._push.script("", web.Trouble.TAKE_AND_CUT)
+
+    def hang(self) -> None:
+        self._push.script("", web.Trouble.HANG)
+
+    def refuse_address(self) -> None:
+        self._push.script("", push.GONE)
+
+
+@asynccontextmanager
+async def push_world(to: str, folder: Path) -> AsyncIterator[World]:
+    device = push.Device(
+        endpoint=DEVICE.endpoint, key=DEVICE.key, auth=DEVICE.auth, server_key=DEVICE.server_key
+    )
+    async with push.FakePush() as provider:
+        provider.add(device)
+        channel = PushWeb(
+            vapid.read_key(KEY), "mailto:push@police.example", url=provider.url, timeout_seconds=SHORT
+        )
+        async with channel:
+            yield PushWorld(channel, provider, device)
+
+
+BENCH = Bench(
+    name="push_web",
+    medium=Medium.PUSH,
+    to=DEVICE.address,
+    odd_spelling=f" {DEVICE.endpoint.replace('updates', 'UPDATES').replace('.com/', '.com:443/')}"
+    f"#auth={DEVICE.keys['auth']}==&p256dh={DEVICE.keys['p256dh']}= ",
+    env={"NOTIFIER_PUSH_VAPID_KEY": KEY, "NOTIFIER_PUSH_CONTACT": "mailto:push@police.example"},
+    required=("NOTIFIER_PUSH_VAPID_KEY", "NOTIFIER_PUSH_CONTACT"),
+    impossible={
+        Case.OPTED_OUT: "a subscription that its reader ended is gone, like one whose browser is",
+        Case.HOOKS: "push services do not call us",
+        Case.LOOK_UP: "they cannot be asked, and a second try replaces the first",
+    },
+    world=push_world,
+)
