@@ -51,20 +51,25 @@ def normalise(address: str, medium: Medium) -> str:
 
 
 def email(address: str) -> str:
-    """Whole address in lower case, the domain in its ASCII form."""
+    """Whole address in lower case, the domain in its ASCII form.
+
+    Before the @ letters of any script may stand (RFC 6531), in their composed form; whether a mail server carries
+    such an address shows when it is written to. A curly apostrophe or other sign comes from a word processor.
+    """
     text = _tidy(address, ENTER_AN_EMAIL)
     if text.rpartition(".")[2].lower() in NEVER_MAILED or text.lower().endswith("@localhost"):
         raise BadAddress(USE_ANOTHER_EMAIL)
     try:
         checked = validate_email(
-            text, check_deliverability=False, allow_smtputf8=False, allow_quoted_local=False
+            text, check_deliverability=False, allow_smtputf8=True, allow_quoted_local=False
         )
     except EmailNotValidError as error:
         raise BadAddress(ENTER_AN_EMAIL) from error
-    spelling = (checked.ascii_email or "").lower()
-    if not spelling or len(spelling) > LONGEST_EMAIL or spelling.index("@") > LONGEST_LOCAL_PART:
+    name, domain = _in_lower_case(checked.local_part), (checked.ascii_domain or "").lower()
+    octets = len(name.encode())
+    if not domain or octets > LONGEST_LOCAL_PART or octets + 1 + len(domain) > LONGEST_EMAIL:
         raise BadAddress(ENTER_AN_EMAIL)
-    return spelling
+    return f"{name}@{domain}"
 
 
 def uk_mobile(address: str) -> str:
@@ -130,6 +135,19 @@ def _tidy(address: str, otherwise: str) -> str:
     if not text or any(unicodedata.category(character)[0] == "C" for character in text):
         raise BadAddress(otherwise)
     return text
+
+
+def _in_lower_case(name: str) -> str:
+    """The part before the @: of what is outside ASCII, letters, marks and digits alone, as they are composed."""
+    lower = unicodedata.normalize("NFC", name.lower())
+    others = [character for character in lower if not character.isascii()]
+    if any(unicodedata.category(each)[0] not in "LMN" for each in others):
+        raise BadAddress(ENTER_AN_EMAIL)
+    if (
+        unicodedata.normalize("NFKC", lower) != lower
+    ):  # wide or raised forms of other letters: a slip of the keyboard
+        raise BadAddress(ENTER_AN_EMAIL)
+    return lower
 
 
 def _uk_national(text: str) -> str | None:

@@ -72,6 +72,7 @@ class Content:
     subject: email's subject line, empty on other media. text: plain text, the whole of it.
     html: email's second part, empty on other media. sender_name: who it is from, in words.
     link: where a tap on a notification leads, actions: the (words, link) of buttons below it; empty on other media.
+    headers: names and values of further email headers that are the same in every copy.
     """
 
     medium: Medium
@@ -82,6 +83,7 @@ class Content:
     sender_name: str = ""
     link: str = ""
     actions: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

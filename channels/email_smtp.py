@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import aiosmtplib
 
@@ -41,6 +41,10 @@ from channels.smtp_replies import connection_failed, outcome
 
 CONNECTIONS = 16
 MOST_CONNECTIONS = 256
+if TYPE_CHECKING:
+    from channels.dkim_signing import Signer
+
+NO_OTHER_LETTERS = "our mail server takes no addresses with letters outside ASCII (SMTPUTF8)"
 END = b".\r\n"  # what `mime` makes ends with a line break, and no line of it begins with a dot
 
 _OUR_ID = re.compile(r"<?d\.([a-z2-7.]{1,120})@", re.IGNORECASE)
@@ -89,6 +93,14 @@ class EmailSmtp(OneMedium):
             meaning="Address all mail is sent from; default: notices@ the mail domain",
         ),
         Variable(
+            name="NOTIFIER_DKIM_SELECTOR",
+            meaning="Sign mail ourselves (DKIM): the name of the key in DNS, as in NAME._domainkey.example.org",
+        ),
+        Variable(
+            name="NOTIFIER_DKIM_KEY_FILE",
+            meaning="Sign mail ourselves (DKIM): file with the private key, PEM, RSA of 2048 bits or Ed25519",
+        ),
+        Variable(
             name="NOTIFIER_SMTP_CONNECTIONS",
             meaning=f"Connections kept to the mail server by each process, 1 to {MOST_CONNECTIONS}",
             default=str(CONNECTIONS),
@@ -110,6 +122,7 @@ class EmailSmtp(OneMedium):
     ) -> None:
         """command_seconds: for all before the text, a new connection included. final_seconds: for the answer to it."""
         self._domain, self._mail_from = domain, mail_from or f"notices@{domain}"
+        self.signer: Signer | None = None  # signs each mail with DKIM, where we do it ourselves
         self._command_seconds, self._now = command_seconds, now
         self._dated, self._dated_until = "", float("-inf")
         self._pool = Pool(
@@ -137,8 +150,12 @@ class EmailSmtp(OneMedium):
         if not 1 <= connections <= MOST_CONNECTIONS:
             why = f"must be a whole number from 1 to {MOST_CONNECTIONS}"
             raise NotConfigured(cls.name, "NOTIFIER_SMTP_CONNECTIONS", why)
-        mail_from = env.get("NOTIFIER_MAIL_FROM", "")
-        return cls(server, domain.lower(), mail_from=mail_from, connections=connections)
+        domain = domain.lower()
+        mail_from = env.get("NOTIFIER_MAIL_FROM", "") or f"notices@{domain}"
+        signer = _signer(env, mail_from.rpartition("@")[2].lower())
+        made = cls(server, domain, mail_from=mail_from, connections=connections)
+        made.signer = signer
+        return made
 
     async def close(self) -> None:
         await self._pool.close()
@@ -185,8 +202,9 @@ class EmailSmtp(OneMedium):
                 return
             mail.errand.ended(self.outcome_of(ended, mail.own_id))
 
+        following = mails.next if connection.takes_utf8 else mails.next_in_ascii
         try:
-            await pipeline.carry(mails.next, heard, most=self._pool.left(connection), until=until)
+            await pipeline.carry(following, heard, most=self._pool.left(connection), until=until)
         finally:
             await self._pool.give_back(connection)
 
@@ -221,7 +239,16 @@ class EmailSmtp(OneMedium):
         if not _is_path(path):
             return Refused(why=Refusal.CONTENT, reason="the return path is no address")
         copy = filled(message, own)
-        return copy if isinstance(copy, Refused) else _Mail(path, to, copy + END, errand, own_id)
+        if isinstance(copy, Refused):
+            return copy
+        if self.signer is not None:
+            copy = self.signer.signed(copy)
+        return _Mail(path, to, copy + END, errand, own_id)
+
+    def composed(self, message: Outgoing) -> bytes | Refused:
+        """The octets that `send` would hand over, for whoever looks at mail before it leaves. Nothing is sent."""
+        mail = self._mail_of(_Alone(message))
+        return mail if isinstance(mail, Refused) else mail.text.removesuffix(END)
 
     def _date(self) -> str:
         """The header's line, of this second or the one before: thousands of mails have the same."""
@@ -268,6 +295,12 @@ class _Mails:
         self._is_over = True
         return None
 
+    def next_in_ascii(self) -> _Mail | None:
+        """The next for a server that knows no other letters in an address (RFC 6531 §3.2); others are refused."""
+        while (mail := self.next()) is not None and not mail.to.isascii():
+            mail.errand.ended(Refused(why=Refusal.BAD_ADDRESS, reason=NO_OTHER_LETTERS))
+        return mail
+
     @property
     def _goes_on(self) -> bool:
         return not self._is_over and (self._left > 0 or not self._place.waiting)
@@ -299,6 +332,22 @@ class _Alone:
 
     def ended(self, outcome: Outcome) -> None:
         self.outcome = outcome
+
+
+def _signer(env: Mapping[str, str], domain: str) -> "Signer | None":
+    """Who signs our mail, where we do it ourselves. NotConfigured where half of it is said, or the key is no good."""
+    selector, path = env.get("NOTIFIER_DKIM_SELECTOR", ""), env.get("NOTIFIER_DKIM_KEY_FILE", "")
+    if not selector and not path:
+        return None
+    for name, value in (("NOTIFIER_DKIM_SELECTOR", selector), ("NOTIFIER_DKIM_KEY_FILE", path)):
+        if not value:
+            raise NotConfigured(EmailSmtp.name, name, "is not set, and signing mail (DKIM) needs it")
+    from channels.dkim_signing import Signer  # noqa: PLC0415  # its arithmetic is loaded where it is asked for
+
+    try:
+        return Signer.of_file(domain, selector.lower(), path)
+    except ValueError as error:
+        raise NotConfigured(EmailSmtp.name, "NOTIFIER_DKIM_KEY_FILE", str(error)) from error
 
 
 def _one_spelling(address: str) -> str:

@@ -1,9 +1,13 @@
 """Composing mail: compiled once for a message in a language, joined for each recipient.
 
 Pure. Called by `email_smtp`. Sources: RFC 5322 (headers), 2045 §6.7 (quoted-printable), 2047 (encoded
-words), 2046 §5.1.4 (alternative), 8058 (one-click unsubscribe). A soft line break stands on each side
-of a value, so no value can make a line longer than 76 octets or end a line of ours. No line begins with
-a dot, so none needs stuffing on its way.
+words), 2046 §5.1.4 (alternative), 8058 (one-click unsubscribe), 6532 (an address in other letters). A soft
+line break stands on each side of a value, so no value can make a line longer than 76 octets or end a line of
+ours. No line begins with a dot, so none needs stuffing on its way.
+
+Bodies are quoted-printable for every server, also for one that takes 8BITMIME: a mail is compiled once, before it
+is known which server carries it. It is right at each hop, so a signature (DKIM) outlives a relay that may not pass
+eight bits on, and English and Welsh grow by a few per cent. So BODY=8BITMIME is never said.
 """
 
 import binascii
@@ -60,16 +64,16 @@ class WordHole(Hole):
 
 @dataclass(frozen=True, kw_only=True)
 class RawHole(Hole):
-    """A hole for what this module wrote and checked itself."""
+    """A hole for what this module wrote and checked itself: ASCII but for an address in other letters (RFC 6532)."""
 
     def write(self, value: str) -> bytes:
-        return value.encode("ascii")
+        return value.encode()
 
 
 def compile_mail(content: Content) -> Prepared:
-    """A whole message as pieces. CannotExpress where subject or sender's name hold a line break."""
+    """A whole message as pieces. CannotExpress where subject, sender's name or a header would break a line."""
     pieces: list[bytes | Hole] = [
-        b"From: ",
+        b"From:",
         _display_name(content.sender_name),
         b"<",
         RawHole(name=FROM),
@@ -77,6 +81,7 @@ def compile_mail(content: Content) -> Prepared:
         *_subject(content.subject),
         b"\r\n",
         RawHole(name=HEAD),
+        *(_constant(*each) for each in content.headers),
         f"Content-Language: {_token(content.language)}\r\nMIME-Version: 1.0\r\n".encode(),
         *_body(content),
     ]
@@ -92,7 +97,10 @@ def envelope(
     reply_to: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Values of the channel's own holes. date: from `date_line`. ValueError where one would break a header line."""
+    """Values of the channel's own holes. date: from `date_line`. ValueError where one would break a header line.
+
+    to: a checked address. One in other letters stands as it is, for a server that takes SMTPUTF8 (RFC 6532 §3.2).
+    """
     own = {"To": to, "Message-ID": message_id}
     if reply_to:
         own["Reply-To"] = reply_to
@@ -101,7 +109,8 @@ def envelope(
         own |= headers
     if _are_words("".join(own.values())):  # as they nearly always are
         return {FROM: _one_line(sender), HEAD: form % (date, *own.values())}
-    return {FROM: _one_line(sender), HEAD: date + "".join([header(*each) for each in own.items()])}
+    lines = [_to(own.pop("To")), *(header(*each) for each in own.items())]
+    return {FROM: _one_line(sender), HEAD: date + "".join(lines)}
 
 
 @lru_cache(maxsize=64)
@@ -176,6 +185,31 @@ def _one_line(value: str) -> str:
     return value
 
 
+def _to(address: str) -> str:
+    """The line of the recipient, whose address may be in other letters."""
+    if address.isascii():
+        return header("To", address)
+    if not address.isprintable() or len(address) > _LONGEST_WORD // 4:
+        raise ValueError("an address holds a line break or is too long")
+    return f"To: {address}\r\n"
+
+
+def _constant(name: str, value: str) -> bytes:
+    """A header that every copy has. Words before an address or id in angle brackets may be in any letters."""
+    words, bracket, rest = value.rpartition(" <")
+    try:
+        _refuse_ours(name)
+        if not bracket:
+            return header(name, value).encode()
+        _refuse_no_name(name)
+        shown, marked = _display_name(words), _one_line(f"<{rest}").encode()
+    except ValueError as error:
+        raise CannotExpress(f"The header {name} cannot be written: {error}") from error
+    fits = len(name) + 1 + len(shown) + len(marked) <= _LINE or shown.endswith(b"\r\n ")
+    line = shown + marked if fits else shown.rstrip() + b"\r\n " + marked
+    return name.encode() + b":" + line + b"\r\n"
+
+
 def _token(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]", "", text) or "en"
 
@@ -187,15 +221,16 @@ def _refuse_breaks(text: str, what: str) -> str:
 
 
 def _display_name(name: str) -> bytes:
-    """A name before an address: as it is, quoted or encoded; empty for none."""
+    """A name between a header's colon and an address, with its spaces: as it is, quoted or encoded."""
     text = " ".join(without_holes(_refuse_breaks(name, "sender's name")).split())
     if not text:
-        return b""
+        return b" "
     if text.isascii() and text.isprintable():
         bare = text if _ATOMS.fullmatch(text) else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-        if len(bare) <= _LINE - 6:
-            return f"{bare} ".encode()
-    return _encoded_words(text).lstrip() + b"\r\n "
+        if len(bare) <= _LINE - 8:
+            return f" {bare} ".encode()
+    words = _encoded_words(text)
+    return (words.removeprefix(b"\r\n") if len(words) <= _LINE - 8 else words) + b"\r\n "
 
 
 def _subject(subject: str) -> Iterator[bytes | Hole]:
@@ -216,11 +251,15 @@ def _subject(subject: str) -> Iterator[bytes | Hole]:
 
 
 def _encoded_words(text: str) -> bytes:
-    """UTF-8 encoded words, each on a folded line of its own and none over 75 octets; empty for no text."""
-    words, word = [], b""
+    """UTF-8 encoded words, each on a folded line of its own, none over 75 octets; empty for no text.
+
+    The first leaves room for a header's name, as no line with such words may pass 76 (RFC 2047 §2).
+    """
+    words: list[bytes] = []
+    word = b""
     for character in text:
         step = b"".join(_q(octet) for octet in character.encode())
-        if len(word) + len(step) > 60:
+        if len(word) + len(step) > (60 if words else 50):
             words.append(word)
             word = b""
         word += step

@@ -50,6 +50,7 @@ Ended = Reply | Broken
 class Mail:
     """One mail for one recipient, both checked addresses.
 
+    to: in other letters than ASCII only for a server that takes SMTPUTF8 (RFC 6531).
     text: as it goes over the wire, whole CRLF lines, the last a dot alone and no other beginning with one (RFC 5321 §4.5.2).
     """
 
@@ -319,9 +320,10 @@ class Pipeline(asyncio.Protocol, Generic[M]):
 
     def _opening(self, mail: M) -> bytes:
         """What is said first of a mail: all before the text where the server reads it together."""
+        utf8 = "" if mail.to.isascii() else " SMTPUTF8"
         if self._at_once:
-            return f"MAIL FROM:<{mail.sender}>\r\nRCPT TO:<{mail.to}>\r\nDATA\r\n".encode("ascii")
-        return f"MAIL FROM:<{mail.sender}>\r\n".encode("ascii")
+            return f"MAIL FROM:<{mail.sender}>{utf8}\r\nRCPT TO:<{mail.to}>\r\nDATA\r\n".encode()
+        return f"MAIL FROM:<{mail.sender}>{utf8}\r\n".encode()
 
     # --- Deadlines ------------------------------------------------------------------------
     # One timer for a connection looks now and then whether the deadline of the moment has passed: a timer
@@ -357,4 +359,4 @@ def _reply(stage: Stage, code: int, lines: Sequence[bytes]) -> Reply:
 
 
 def _recipient(mail: Mail) -> bytes:
-    return f"RCPT TO:<{mail.to}>\r\n".encode("ascii")
+    return f"RCPT TO:<{mail.to}>\r\n".encode()

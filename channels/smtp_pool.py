@@ -19,10 +19,14 @@ from channels.smtp_replies import NoSignIn, NoTls
 
 
 class StartTls(StrEnum):
-    """Whether to ask for TLS after connecting in the clear."""
+    """Whether to ask for TLS after connecting in the clear.
 
-    NEVER = "never"
-    ALWAYS = "always"
+    Whenever TLS is used, by `smtps://` too, the server's certificate must be good for its name, and a failure is
+    never answered by going on in the clear. A certificate of the house's own: name its authority in SSL_CERT_FILE.
+    """
+
+    NEVER = "never"  # for a server on this machine, where it is the default
+    ALWAYS = "always"  # nothing is sent to a server that does not offer it
     AUTO = "auto"  # where the server offers it, and never a password without it
 
 
@@ -75,10 +79,11 @@ RESERVED = 2
 
 @dataclass(kw_only=True, eq=False)
 class Connection:
-    """One connection: aiosmtplib's client, and what speaks over it."""
+    """One connection: aiosmtplib's client, and what speaks over it. takes_utf8: addresses in any letters (RFC 6531)."""
 
     client: aiosmtplib.SMTP
     pipeline: Pipeline[Any]
+    takes_utf8: bool = False
 
 
 class Places:
@@ -157,7 +162,8 @@ class Pool:
         except BaseException:
             client.close()
             raise
-        return Connection(client=client, pipeline=pipeline)
+        takes_utf8 = client.supports_extension("smtputf8")
+        return Connection(client=client, pipeline=pipeline, takes_utf8=takes_utf8)
 
     def left(self, connection: Connection) -> int:
         """Mails it may still carry."""

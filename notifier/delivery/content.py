@@ -8,6 +8,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -18,8 +19,10 @@ from channels.base import Content, Hole, Medium, Outgoing, Prepared, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
+from notifier.delivery import marks
 from notifier.delivery.claim import Claimed
 from notifier.delivery.limit import at_most
+from notifier.delivery.marks import Marks
 from notifier.delivery.tokens import Names, attempt_token, links_of, names_of
 from notifier.models import (
     Delivery,
@@ -78,6 +81,7 @@ class Words:
     language: str
     sender_number: str = ""
     notice_kind: NoticeKind | None = None
+    marks: Marks = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +180,7 @@ class Contents:
             values=links,
             reply_to=names.reply,
             return_path=names.bounce,
-            headers=one_click(links["unsubscribe_url"]) if to_many else ready.headers,
+            headers=marks.one_click(links["unsubscribe_url"]) if to_many else ready.headers,
             urgent=urgent,
         )
 
@@ -217,7 +221,7 @@ class Contents:
             has_links=any(isinstance(piece, Hole) and piece.name in LINKS for piece in prepared.pieces),
             names_attempt=channel.capabilities.names_attempt,
             to_many=words.notice_kind in (None, NoticeKind.DIGEST),
-            headers=_headers(words),
+            headers=marks.to_one(words.notice_kind, words.variables),
         )
         if row.message_id is not None:
             self._ready[key] = ready
@@ -226,26 +230,11 @@ class Contents:
         return ready
 
 
-def one_click(link: str) -> dict[str, str]:
-    """How mail to many is marked: one post ends it (RFC 8058)."""
-    return {"List-Unsubscribe": f"<{link}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
-
-
-def _headers(words: Words) -> dict[str, str]:
-    """How mail to one is marked: as a robot's (RFC 3834), or as an answer in its thread (RFC 5322 3.6.4)."""
-    kind = words.notice_kind
-    if kind is NoticeKind.ANSWER:
-        before = str(words.variables.get("in_reply_to") or "")
-        references = str(words.variables.get("references") or before)
-        return {"In-Reply-To": before, "References": references} if before else {}
-    return {"Auto-Submitted": "auto-replied" if kind in _REPLIES else "auto-generated"}
-
-
 def content_of(words: Words, medium: Medium) -> Content:
     """Render a template, holes and all. Pure."""
-    if words.template == "message":
-        return render.message(medium, words.language, words.variables)
-    return render.notice(words.template, medium, words.language, words.variables)
+    make = render.message if words.template == "message" else partial(render.notice, words.template)
+    content = make(medium, words.language, words.variables)
+    return replace(content, headers=words.marks) if medium is Medium.EMAIL else content
 
 
 def _with_values(content: Content, values: Mapping[str, str]) -> Content:
@@ -260,7 +249,14 @@ async def words_of_message(tx: Tx, message: UUID, language: str, medium: Medium,
     """The frozen words of a message in a language (English where it has no other)."""
     row = (
         await tx.execute(
-            select(Message.kind, Message.reply_by, Message.criteria, Message.team_id, Team.name.label("team"))
+            select(
+                Message.kind,
+                Message.reply_by,
+                Message.criteria,
+                Message.team_id,
+                Team.name.label("team"),
+                Team.slug,
+            )
             .join(Team, Team.id == Message.team_id)
             .where(Message.id == message)
         )
@@ -285,7 +281,15 @@ async def words_of_message(tx: Tx, message: UUID, language: str, medium: Medium,
         "force_name": settings.force_name,
     }
     number = await team_number(tx, row.team_id, settings)
-    return Words(template="message", variables=variables, language=text.language, sender_number=number)
+    return Words(
+        template="message",
+        variables=variables,
+        language=text.language,
+        sender_number=number,
+        marks=marks.of_message(
+            message, row.kind, team_name=row.team, team_slug=row.slug, domain=settings.mail_domain
+        ),
+    )
 
 
 async def team_number(tx: Tx, team: UUID | None, settings: Settings) -> str:
@@ -329,6 +333,9 @@ async def _words_of_notice(tx: Tx, notice: UUID | None, settings: Settings) -> W
         language=row.language,
         sender_number=given.get("from_number") or await team_number(tx, row.team_id, settings),
         notice_kind=NoticeKind(row.kind),
+        marks=marks.of_digest(settings.service_name, domain=settings.mail_domain)
+        if row.kind == NoticeKind.DIGEST
+        else (),
     )
 
 
@@ -340,9 +347,6 @@ async def _still_within(tx: Tx, digest: UUID, items: Sequence[Mapping[str, str]]
     rows = await tx.execute(select(Delivery.message_id).where(Delivery.digest_notice_id == digest))
     within = {str(message) for message in rows.scalars()}
     return [item for item in items if item.get("message") in within or "message" not in item]
-
-
-_REPLIES = frozenset({NoticeKind.ACKNOWLEDGEMENT, NoticeKind.QUESTION, NoticeKind.HELP, NoticeKind.RECEIPT})
 
 
 def key_of(row: Row) -> Key:

@@ -42,6 +42,7 @@ class AcceptedMail:
     sender: str
     to: str
     raw: bytes
+    options: tuple[str, ...] = ()  # what MAIL said besides
 
     @property
     def message(self) -> EmailMessage:
@@ -68,11 +69,12 @@ class FakeSmtp:
         port: int = 0,
         log: Path | None = None,
         pipelining: bool = True,
+        utf8: bool = True,
         tls: ssl.SSLContext | None = None,
         seed: int = 1,
     ) -> None:
         self.host, self.port = host, port
-        self.pipelining, self.tls = pipelining, tls
+        self.pipelining, self.utf8, self.tls = pipelining, utf8, tls
         self.accepted: Ledger[AcceptedMail] = Ledger(log)
         self.connections = 0
         self.signed_in_with: list[bytes] = []  # passwords it was told
@@ -144,6 +146,7 @@ class FakeSmtp:
             self,
             _Handler(self),
             hostname="sink.example",
+            enable_SMTPUTF8=self.utf8,
             loop=asyncio.get_running_loop(),
             tls_context=self.tls,
             auth_callback=self._sign_in,
@@ -175,8 +178,8 @@ class FakeSmtp:
         waiting.popleft()
         return True
 
-    def keep(self, sender: str, to: str, raw: bytes) -> None:
-        mail = AcceptedMail(sender=sender, to=to, raw=raw)
+    def keep(self, sender: str, to: str, raw: bytes, options: tuple[str, ...] = ()) -> None:
+        mail = AcceptedMail(sender=sender, to=to, raw=raw, options=options)
         message_id = str(mail.message["Message-ID"] or "")
         self.accepted.add(mail, {"from": sender, "to": to, "message_id": message_id, "octets": len(raw)})
 
@@ -271,7 +274,7 @@ class _Handler:
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         if self._fake.sender_reply:
             return self._fake.sender_reply
-        envelope.mail_from = address
+        envelope.mail_from, envelope.mail_options = address, options
         return "250 2.1.0 ok"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
@@ -290,7 +293,9 @@ class _Handler:
         to = envelope.rcpt_tos[0]
         answer = self._fake.answer_text(to)
         if answer in ("", Trouble.CUT_AFTER_DOT, Trouble.SILENT_AFTER_DOT):
-            self._fake.keep(envelope.mail_from, to, bytes(envelope.original_content))
+            self._fake.keep(
+                envelope.mail_from, to, bytes(envelope.original_content), tuple(envelope.mail_options)
+            )
         if self._fake.final_delay_seconds:
             await asyncio.sleep(self._fake.final_delay_seconds)
         match answer:

@@ -78,6 +78,10 @@ def test_pagers_islands_premium_and_foreign_numbers_are_out_of_scope(text: str) 
         ("first.o'last+tag@example.com", "first.o'last+tag@example.com"),
         ("x@double--hyphen.com", "x@double--hyphen.com"),
         ("sam@bücher.example", "sam@xn--bcher-kva.example"),
+        ("Siôn@Example.ORG", "siôn@example.org"),
+        ("sio\u0302n@example.org", "siôn@example.org"),
+        ("ΔΟΚΙΜΉ@παράδειγμα.example", "δοκιμή@xn--hxajbheg2az3al.example"),
+        ("तन@example.org", "तन@example.org"),
     ],
 )
 def test_an_email_address_has_one_spelling(text: str, spelling: str) -> None:
@@ -89,7 +93,8 @@ def test_an_email_address_has_one_spelling(text: str, spelling: str) -> None:
     "text",
     ["", "plain", "no-tld@domain", "a@b@c.com", "two..dots@example.com", "a@example..com", "a b@example.com", "a@dom_ain.com",
      "a@.example.com", '"quoted"@example.com', "a@[127.0.0.1]", "a@127.0.0.1", "a" * 65 + "@example.com", "a@" + "b." * 130 + "com",
-     "o’neil@example.com", "a,b@example.com", "a@b.com\r\nBcc: v@x.com", "a@b.com\x00", "Sam <a@b.com>", "\u202ea@b.com", "a@xn---bad.com"],
+     "o’neil@example.com", "a,b@example.com", "a@b.com\r\nBcc: v@x.com", "a@b.com\x00", "Sam <a@b.com>", "\u202ea@b.com", "a@xn---bad.com", "ｓam@example.com", "sam¹@example.com", "😀@example.com",
+     "ô" * 33 + "@example.com"],
 )  # fmt: skip
 def test_what_is_no_email_address_gets_the_sentence(text: str) -> None:
     with pytest.raises(BadAddress, match=f"^{ENTER_AN_EMAIL}$"):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import parseaddr
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,15 @@ def test_a_mail_has_both_parts_and_its_headers() -> None:
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
+@pytest.mark.parametrize("text", ["é" * 200, "বাংলা " * 20, "=?utf-8?q?x?=", "a" * 300])
+def test_no_line_of_a_header_is_too_long_for_encoded_words(text: str) -> None:
+    raw = made(content(subject=text, sender_name=text, html="<p>x</p>"))
+    message = read(raw)
+    assert message["Subject"].split() == text.split()
+    assert all(len(line) <= 76 for line in raw.split(b"\r\n") if b"=?" in line)
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+
+
 def test_a_mail_without_html_is_one_part() -> None:
     message = read(made(content(text="Only words")))
     assert message.get_content_type() == "text/plain"
@@ -145,6 +155,53 @@ def test_a_line_break_in_subject_or_name_cannot_be_expressed(bad: str) -> None:
 def test_a_header_that_would_break_out_or_double_ours_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         made(content(), headers=headers)
+
+
+MARKS = (
+    ("List-Id", "Alderbrook SNT <alderbrook-snt.link.example>"),
+    ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+    ("Feedback-ID", "a1b2c3:alderbrook-snt:alert:link-example"),
+)
+
+
+def test_headers_of_every_copy_are_compiled_with_the_words() -> None:
+    what = Content(medium=Medium.EMAIL, language="en", text="Hello", headers=MARKS)
+    message = read(made(what, headers={"List-Unsubscribe": "<https://link.example/u/x>"}))
+    for name, value in MARKS:
+        assert message.get_all(name) == [value]
+    assert message["List-Unsubscribe"] == "<https://link.example/u/x>"
+
+
+@pytest.mark.parametrize(
+    "name", ["Tîm Y Coed", 'St. Mary\'s, "SNT"', "x" * 70, "é" * 80, "Long name of a team " * 5]
+)
+def test_a_lists_name_may_hold_anything_and_its_id_stays_as_it_is(name: str) -> None:
+    what = Content(medium=Medium.EMAIL, language="en", text="x", headers=(("List-Id", f"{name} <a-b.link.example>"),))  # fmt: skip
+    raw = made(what)
+    assert raw.isascii()
+    assert all(len(line) <= 78 for line in raw.split(b"\r\n"))
+    words, list_id = parseaddr(str(read(raw)["List-Id"]))
+    assert list_id == "a-b.link.example"
+    assert " ".join(words.split()) == name.strip()
+
+
+@pytest.mark.parametrize(
+    "header_and_value",
+    [
+        ("List-Id", "a\r\nBcc: v@x.example <a.b>"),
+        ("List-Id", "a <a.b\r\nBcc: v@x.example>"),
+        ("List-Id", "a <a.bé>"),
+        ("List-Id", "a\0 <a.b>"),
+        ("Feedback-ID", "a\nb"),
+        ("Feedback-ID", "é"),
+        ("X\r\nBcc", "v@x.example"),
+        ("Bcc", "Sam <v@x.example>"),
+        ("From", "v@x.example"),
+    ],
+)
+def test_a_header_of_every_copy_cannot_break_out_either(header_and_value: tuple[str, str]) -> None:
+    with pytest.raises(CannotExpress):
+        compile_mail(Content(medium=Medium.EMAIL, language="en", text="x", headers=(header_and_value,)))
 
 
 def test_long_headers_are_folded_at_spaces_and_read_back_whole() -> None:
