@@ -1,6 +1,7 @@
 """How many parts a text is sent in, and which characters make it dearer.
 
-Pure. Called by the channels that carry texts, and through their estimates by the compose page.
+Pure. Called by the channels that carry texts, and through their estimates by the compose page. What is counted is
+what is sent: the providers are told not to replace a character by a cheaper one on the way.
 Rules: 3GPP TS 23.038 (the 7-bit alphabet and its extension) and 23.040 (joined texts).
 """
 
@@ -9,32 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from channels import plainer
+
 BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 EXTENSION = frozenset("\f^{}\\[~]|€")  # an escape and a character: two places
-
-# What a person can write instead without changing a word. Letters are never here: a name in
-# Welsh is spelled as it is spelled, whatever it costs.
-PLAINER = {
-    "‘": "'", "’": "'", "‚": ",", "‛": "'", "′": "'", "`": "'", "´": "'",
-    "“": '"', "”": '"', "„": '"', "″": '"', "«": '"', "»": '"',
-    "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "•": "-", "·": "-",
-    "…": "...", "\t": "a space", "\u00a0": "a space", "\u2009": "a space", "\u202f": "a space",
-    "\u200b": "nothing", "\u200c": "nothing", "\u200d": "nothing", "\u2060": "nothing", "\ufeff": "nothing",
-}  # fmt: skip
-INVISIBLE = {
-    "\t": "A tab",
-    "\u00a0": "A fixed space",
-    "\u2009": "A thin space",
-    "\u202f": "A narrow space",
-    "\u200b": "An invisible character",
-    "\u200c": "An invisible character",
-    "\u200d": "An invisible joiner",
-    "\u2060": "An invisible joiner",
-    "\ufeff": "An invisible mark",
-}
+MOST_NOTES = 8
 
 
 class Encoding(StrEnum):
@@ -50,18 +33,25 @@ JOINED = {Encoding.GSM_7: 153, Encoding.UCS_2: 67}  # the header that joins part
 
 @dataclass(frozen=True, kw_only=True)
 class Costly:
-    """A character outside the 7-bit alphabet, and what to write instead (empty: nothing fits)."""
+    """A character that costs more than its place.
+
+    doubles: it only takes two places, as it stands in the extension; else it is outside the 7-bit alphabet, and with
+    one such character a part holds 70 and not 160. instead: what to write (empty: nothing fits). advice: in words.
+    """
 
     character: str
     count: int
     instead: str = ""
+    advice: str = ""
+    doubles: bool = False
 
     @property
     def note(self) -> str:
-        """One plain sentence for the person writing."""
-        name = INVISIBLE.get(self.character, self.character)
-        advice = f": write {self.instead} instead" if self.instead else ""
-        return f"{name} makes every part shorter{advice}"
+        """One plain sentence for the person writing, without its full stop."""
+        times = f" ({self.count} times)" if self.count > 1 else ""
+        what = "counts as two characters" if self.doubles else "makes every part shorter"
+        advice = f": {self.advice}" if self.advice else ""
+        return f"{plainer.name(self.character)}{times} {what}{advice}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +60,7 @@ class SmsSize:
 
     units: septets (GSM-7) or 16-bit units (UCS-2), the whole text. parts: texts it is sent in.
     per_part: units that fit one part of this many. used: units in each part.
+    costly: characters that cost more, those to be replaced first. plain_parts: parts once they are replaced.
     """
 
     encoding: Encoding
@@ -78,6 +69,7 @@ class SmsSize:
     per_part: int
     used: tuple[int, ...]
     costly: tuple[Costly, ...] = ()
+    plain_parts: int = 1
 
     @property
     def left(self) -> int:
@@ -86,7 +78,15 @@ class SmsSize:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(each.note for each in self.costly)
+        """What to tell the person writing: each costly character, and what replacing them would save."""
+        notes = [each.note for each in self.costly[:MOST_NOTES]]
+        more = len(self.costly) - MOST_NOTES
+        if more > 0:
+            notes.append(f"{more} more such {'character does' if more == 1 else 'characters do'} the same")
+        if self.plain_parts < self.parts:
+            parts = "1 part" if self.plain_parts == 1 else f"{self.plain_parts} parts"
+            notes.append(f"Changed like this, the text has {parts} and not {self.parts}")
+        return tuple(notes)
 
 
 def is_basic(text: str) -> bool:
@@ -96,15 +96,27 @@ def is_basic(text: str) -> bool:
 
 def measure(text: str) -> SmsSize:
     """Encoding, units and exact parts of `text`; an empty text is one part."""
+    encoding, used, per_part = _packed(text)
+    costly = _outside(text) if encoding is Encoding.UCS_2 else _doubled(text)
+    plain = _cheaply(text, encoding) if any(each.advice for each in costly) else text
+    return SmsSize(
+        encoding=encoding,
+        units=sum(used),
+        parts=len(used),
+        per_part=per_part,
+        used=used,
+        costly=costly,
+        plain_parts=min(len(used), len(_packed(plain)[1])),
+    )
+
+
+def _packed(text: str) -> tuple[Encoding, tuple[int, ...], int]:
+    """Encoding, units in each part, and units that fit one."""
     encoding = Encoding.GSM_7 if is_basic(text) else Encoding.UCS_2
     widths = list(_widths(text, encoding))
-    units = sum(widths)
-    per_part = ALONE[encoding] if units <= ALONE[encoding] else JOINED[encoding]
-    used = _fill(widths, per_part)
-    costly = _costly(text) if encoding is Encoding.UCS_2 else ()
-    return SmsSize(
-        encoding=encoding, units=units, parts=len(used), per_part=per_part, used=used, costly=costly
-    )
+    alone = ALONE[encoding]
+    per_part = alone if sum(widths) <= alone else JOINED[encoding]
+    return encoding, _fill(widths, per_part), per_part
 
 
 def _widths(text: str, encoding: Encoding) -> Iterator[int]:
@@ -124,10 +136,33 @@ def _fill(widths: list[int], room: int) -> tuple[int, ...]:
     return tuple(used)
 
 
-def _costly(text: str) -> tuple[Costly, ...]:
-    """Characters outside the alphabet, most frequent first."""
-    outside = Counter(c for c in text if c not in BASIC and c not in EXTENSION)
-    return tuple(
-        Costly(character=character, count=count, instead=PLAINER.get(character, ""))
-        for character, count in outside.most_common()
-    )
+def _outside(text: str) -> tuple[Costly, ...]:
+    """Characters outside the alphabet: first those that can be replaced, then the most frequent."""
+    found = Counter(c for c in text if c not in BASIC and c not in EXTENSION)
+    costly = [
+        Costly(character=c, count=n, instead=_instead(c), advice=plainer.advice(c))
+        for c, n in found.most_common()
+    ]
+    return tuple(sorted(costly, key=lambda each: each.character not in plainer.PLAINER))
+
+
+def _doubled(text: str) -> tuple[Costly, ...]:
+    """Characters of the extension, most frequent first."""
+    found = Counter(c for c in text if c in EXTENSION)
+    costly = []
+    for character, count in found.most_common():
+        instead = plainer.CHEAPER.get(character, "")
+        advice = f"write {plainer.called(instead)} instead" if instead else ""
+        costly.append(Costly(character=character, count=count, instead=instead, advice=advice, doubles=True))
+    return tuple(costly)
+
+
+def _instead(character: str) -> str:
+    return plainer.called(plainer.PLAINER[character]) if character in plainer.PLAINER else ""
+
+
+def _cheaply(text: str, encoding: Encoding) -> str:
+    """The text once everything that can be replaced is replaced, and what adds only a picture is left out."""
+    if encoding is Encoding.GSM_7:
+        return "".join(plainer.CHEAPER.get(character, character) for character in text)
+    return "".join(c for c in plainer.plainly(text) if plainer.advice(c) != "leave it out")

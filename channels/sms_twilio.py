@@ -129,8 +129,8 @@ class SmsTwilio(OneMedium):
         ),
         Variable(
             name="NOTIFIER_SMS_PENCE",
-            meaning="What one part of a text costs, in pence",
-            default=str(estimates.PENCE_PER_PART),
+            meaning="What one part of a text through Twilio costs, in pence",
+            default=str(estimates.PENCE["sms_twilio"]),
         ),
     )
 
@@ -142,7 +142,7 @@ class SmsTwilio(OneMedium):
         *,
         base_url: str = "",
         api_url: str = API_URL,
-        pence_per_part: float = estimates.PENCE_PER_PART,
+        pence_per_part: float = estimates.PENCE["sms_twilio"],
         timeout_seconds: float = 10,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -163,17 +163,13 @@ class SmsTwilio(OneMedium):
             if not values[0]:
                 raise NotConfigured(cls.name, name)
         numbers = senders.read(cls.name, "NOTIFIER_SMS_NUMBERS", env.get("NOTIFIER_SMS_NUMBERS", ""))
-        try:
-            pence = float(env.get("NOTIFIER_SMS_PENCE") or estimates.PENCE_PER_PART)
-        except ValueError as error:
-            raise NotConfigured(cls.name, "NOTIFIER_SMS_PENCE", "is not a number") from error
         return cls(
             account[0],
             tokens,
             [each.address for each in numbers],
             base_url=env.get("NOTIFIER_BASE_URL", ""),
             api_url=env.get("NOTIFIER_TWILIO_API_URL") or API_URL,
-            pence_per_part=pence,
+            pence_per_part=estimates.pence_from(env, cls.name, "NOTIFIER_SMS_PENCE"),
         )
 
     async def close(self) -> None:

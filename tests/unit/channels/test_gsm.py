@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.gsm import ALONE, BASIC, EXTENSION, JOINED, Encoding, measure
+from channels.plainer import plainly
 
 GSM, UCS = Encoding.GSM_7, Encoding.UCS_2
 
@@ -43,17 +44,79 @@ def test_a_typographic_character_is_named_with_what_to_write(character: str, ins
     assert size.notes == (f"{character} makes every part shorter: write {instead} instead",)
 
 
-@pytest.mark.parametrize("letter", "ŵŷŴŶâêîôû")
-def test_a_welsh_letter_is_named_and_never_replaced(letter: str) -> None:
+@pytest.mark.parametrize("letter", "ŵŷŴŶâêîôûáíóúëïÿçż")
+def test_a_letter_is_named_and_never_replaced(letter: str) -> None:
     size = measure(f"D{letter}r")
     assert [(each.character, each.instead) for each in size.costly] == [(letter, "")]
-    assert "instead" not in size.notes[0]
+    assert size.notes == (f"{letter} makes every part shorter: keep it where the word needs it",)
+    assert plainly(letter) == letter
 
 
-def test_an_invisible_character_is_named_in_words() -> None:
-    assert measure("a\u200bb").notes == (
-        "An invisible character makes every part shorter: write nothing instead",
-    )
+@pytest.mark.parametrize("letter", "àèéìòùäöñüÇÉÅåØøÆæß")
+def test_a_letter_of_the_alphabet_costs_nothing_more(letter: str) -> None:
+    assert measure(f"D{letter}r").costly == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("a\u200bb", "An invisible character makes every part shorter: write nothing instead"),
+        ("a\u00a0b", "A fixed space makes every part shorter: write a space instead"),
+        ("a\u2028b", "A line break makes every part shorter: write a new line instead"),
+        ("Ple\u0302r", "An accent of its own (\u0302) makes every part shorter: type that letter again with its accent in one"),
+        ("See you 😀", "😀 makes every part shorter: leave it out"),
+        ("’tis the ‘season’ today ’", "’ (3 times) makes every part shorter: write ' instead"),
+        ("٪", "٪ makes every part shorter"),
+    ],
+)  # fmt: skip
+def test_a_note_names_the_character_how_often_it_stands_and_what_to_do(text: str, note: str) -> None:
+    assert measure(text).notes[0] == note
+
+
+@pytest.mark.parametrize(
+    ("character", "instead"),
+    [
+        ("^", ""),
+        ("€", ""),
+        ("{", "("),
+        ("}", ")"),
+        ("[", "("),
+        ("]", ")"),
+        ("\\", "/"),
+        ("~", "-"),
+        ("|", "/"),
+    ],
+)
+def test_a_character_of_the_extension_is_named_with_its_two_places(character: str, instead: str) -> None:
+    size = measure(f"a{character}b{character}")
+    assert size.units == 6
+    advice = f": write {instead} instead" if instead else ""
+    assert size.notes == (f"{character} (2 times) counts as two characters{advice}",)
+
+
+def test_in_a_text_of_short_parts_the_extension_costs_nothing_more() -> None:
+    size = measure("€5 at Tŷ Newydd")
+    assert (size.units, [each.character for each in size.costly]) == (15, ["ŷ"])
+
+
+def test_what_replacing_would_save_is_said() -> None:
+    words = "It’s on 😀. " + "a" * 140
+    assert measure(words).notes[-1] == "Changed like this, the text has 1 part and not 3"
+    assert measure("[" * 81).notes[-1] == "Changed like this, the text has 1 part and not 2"
+    assert "Changed" not in measure("Tŷ " * 40).notes[-1]
+
+
+def test_a_text_in_another_script_does_not_fill_the_page_with_notes() -> None:
+    notes = measure("“ آپ کا مقامی تھانہ، شکریہ”").notes
+    assert notes[0] == '“ makes every part shorter: write " instead'
+    assert (len(notes), notes[-1]) == (9, "8 more such characters do the same")
+
+
+@given(st.text(max_size=200))
+def test_replacing_never_makes_a_text_dearer_and_any_text_has_its_notes(text: str) -> None:
+    size = measure(text)
+    assert size.plain_parts <= size.parts
+    assert all(size.notes)
 
 
 def test_the_alphabet_has_its_127_characters_and_the_escape_is_not_one() -> None:
@@ -72,7 +135,7 @@ def test_no_part_is_over_its_room_and_none_is_emptier_than_it_must_be(text: str)
     assert size.parts == len(size.used)
     assert size.per_part in (ALONE[size.encoding], JOINED[size.encoding])
     assert all(used >= size.per_part - 1 for used in size.used[:-1])
-    assert (size.encoding is GSM) == (not size.costly)
+    assert (size.encoding is GSM) == all(each.doubles for each in size.costly)
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
