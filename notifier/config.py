@@ -50,6 +50,17 @@ class Settings(BaseSettings):
         json_schema_extra={"secret": True},
     )
     channels: Names = Field(default_factory=lambda: ["outbox"], description="Open channels, in order")
+    weights: Names = Field(
+        default_factory=list,
+        description="Shares of channels that carry the same medium: sms_twilio=70 sms_firetext=30. "
+        "None: all by the first named, and the others stand by.",
+    )
+    failover_after: int = Field(
+        120,
+        ge=0,
+        description="Seconds a channel is out of order before what waits goes by another that carries its medium; "
+        "alerts go at once",
+    )
     mail_domain: str = Field("localhost.example", description="Domain of our mail addresses")
     inbound_listen: str = Field(
         "", description="lmtp://HOST:PORT or smtp://HOST:PORT for replies by mail. Empty: no listener."
@@ -119,6 +130,7 @@ class Settings(BaseSettings):
         "secret_keys",
         "hook_keys",
         "channels",
+        "weights",
         "sms_numbers",
         "rates",
         "spend_a_day",
@@ -150,6 +162,14 @@ class Settings(BaseSettings):
         for pair in value:
             if not re.fullmatch(r"[a-z]\w*(?:/(?:sender|domain|team))?=\d+(?:\.\d+)?", pair):
                 raise ValueError(f"write {pair!r} as NAME=NUMBER or NAME/SCOPE=NUMBER")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _are_shares(cls, value: list[str]) -> list[str]:
+        for pair in value:
+            if not re.fullmatch(r"[a-z]\w*=\d{1,6}", pair):
+                raise ValueError(f"write {pair!r} as NAME=NUMBER, for example sms_twilio=70")
         return value
 
     @field_validator("quiet_hours")

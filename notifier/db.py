@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from notifier import failpoints
+from notifier.carriers import Carriers
 from notifier.engine import OUR_NAME, STANDING_SECONDS, engine_for
 from notifier.errors import Unavailable
 from notifier.jobs import Jobs
@@ -57,7 +58,7 @@ T = TypeVar("T")
 class Tx:
     """An open transaction. `now` is the database's clock, read once at its start.
 
-    carriers: medium → name of the channel that carries it in this deployment.
+    carriers: medium → name of the channel that carries it in this deployment, and of all that do.
     The first statement is that reading of the clock, which on PostgreSQL also opens the transaction.
     """
 
@@ -67,7 +68,7 @@ class Tx:
         *,
         now: datetime,
         keys: Keys,
-        carriers: Mapping[str, str],
+        carriers: Carriers,
         raw: Any = None,
     ) -> None:
         self.connection = connection
@@ -127,10 +128,19 @@ class Database:
     """An engine with its keys, its doorbell, and the channels a new delivery may go by."""
 
     def __init__(self, engine: AsyncEngine, *, keys: Keys, jobs: Jobs, carriers: Mapping[str, str]) -> None:
-        self.engine, self.keys, self.jobs, self.carriers = engine, keys, jobs, carriers
+        self.engine, self.keys, self.jobs = engine, keys, jobs
+        self.carriers = carriers
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.waits = Waits()  # for a connection
         self._kept = Kept(engine)
+
+    @property
+    def carriers(self) -> Carriers:
+        return self._carriers
+
+    @carriers.setter
+    def carriers(self, named: Mapping[str, str]) -> None:
+        self._carriers = Carriers.of(named)
 
     @classmethod
     async def opened(

@@ -7,11 +7,14 @@ from uuid import UUID
 
 from sqlalchemy import Row, select, update
 
+from channels.base import Medium
 from notifier.broadcast import correct
+from notifier.broadcast.draft import NO_REPLIES, asks_for_replies
 from notifier.broadcast.narrow import counted, criteria_of
 from notifier.broadcast.narrow import frozen as frozen_criteria
 from notifier.db import Tx
 from notifier.delivery.canary import is_wanted
+from notifier.delivery.numbers import can_ask
 from notifier.errors import Conflict, NotFound
 from notifier.models import (
     Canary,
@@ -112,6 +115,7 @@ async def approve(
         raise Conflict("The time it was to go out has passed. Choose another.")
     if row.expires_at and row.expires_at <= tx.now:
         raise Conflict("The time after which it is of no use has passed. Choose another.")
+    await _require_answerable(tx, row)
     if row.corrects_id:
         await correct.require_ended(tx, row.corrects_id)
     known = known or await meant(tx, message)
@@ -138,6 +142,13 @@ async def approve(
         kept = frozen_criteria(row.criteria, known.criteria)
         await tx.execute(update(Message).where(Message.id == message).values(criteria=kept))
         tx.on_commit("plan", str(message), lane=Lane(row.lane).name.lower())
+
+
+async def _require_answerable(tx: Tx, row: Row[Any]) -> None:
+    """The numbers may have changed since it was drafted."""
+    asks = Medium.SMS in row.criteria["media"] and asks_for_replies(row.kind, row.reply_by)
+    if asks and not await can_ask(tx, row.team_id):
+        raise Conflict(NO_REPLIES)
 
 
 async def _read(tx: Tx, message: UUID) -> Row[Any]:

@@ -195,8 +195,8 @@ async def _deliveries(tx: Tx, row: Row[Any], people: Subquery) -> dict[str, Colu
     )
     due = row.send_at or tx.now
     ends = due + life_of(Lane(row.lane))
-    carried = [(people.c.medium == medium, name) for medium, name in tx.carriers.items()]
-    is_open = people.c.channel.in_(sorted(set(tx.carriers.values())))
+    carried = tx.carriers.cases(people.c.medium, people.c.contact_point_id, of=tx.dialect)
+    is_open = people.c.channel.in_(sorted(tx.carriers.by_channel()))
     return {
         "message_id": literal(row.id),
         "contact_point_id": people.c.contact_point_id,

@@ -217,7 +217,7 @@ def _digest(
     return _Digest(
         notice=notice,
         contact_point=best.id,
-        channel=tx.carriers[best.medium],
+        channel=tx.carriers.channel_for(best.medium, best.id),
         language=language,
         key=f"digest:{person}:{run.name.removeprefix('digest:')}",
         variables=f'{{"items": [{", ".join(chosen.values())}], "frequency": "{run.frequency}"}}',

@@ -15,6 +15,7 @@ from notifier.broadcast import narrow
 from notifier.broadcast.kinds import lane_of
 from notifier.broadcast.narrow import Narrow
 from notifier.db import Tx
+from notifier.delivery.numbers import can_ask
 from notifier.errors import Conflict, Invalid, NotFound
 from notifier.models import Kind, Message, MessageArea, MessageState, MessageText, MessageTopic
 from subscribers.dialects import insert_for
@@ -22,6 +23,10 @@ from subscribers.models import Area, Topic, new_id
 from templates import render
 
 TITLE_LIMIT, BODY_LIMIT, REASON_LIMIT = 120, 10_000, 300
+NO_REPLIES = (
+    "Texts of this team come from a name that cannot take replies, and this message asks for them. "
+    "Leave texts out, or ask whoever runs the service for a number that takes replies."
+)
 MEDIA = (Medium.EMAIL, Medium.SMS, Medium.SOCIAL)
 
 
@@ -88,6 +93,12 @@ async def save(tx: Tx, draft: Draft, *, team: UUID, author: UUID | None, message
     """
     check(draft, now=tx.now, carriers=tx.carriers)
     await _check_known(tx, draft)
+    if (
+        Medium.SMS in draft.media
+        and asks_for_replies(draft.kind, draft.reply_by)
+        and not await can_ask(tx, team)
+    ):
+        raise Invalid({"media": NO_REPLIES})
     kind = Kind(draft.kind)
     values = {
         "kind": kind,
@@ -113,6 +124,11 @@ async def save(tx: Tx, draft: Draft, *, team: UUID, author: UUID | None, message
     )
     await _write_texts(tx, id_, draft)
     return id_
+
+
+def asks_for_replies(kind: str, reply_by: datetime | None) -> bool:
+    """Does a message want an answer, so that it may only go where one can come back from? Pure."""
+    return kind == Kind.CONSULTATION or reply_by is not None
 
 
 def content_hash(title: str, body: str) -> bytes:

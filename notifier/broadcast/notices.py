@@ -12,8 +12,10 @@ from uuid import UUID
 
 from sqlalchemy import insert, select
 
+from channels.base import Medium
 from notifier.db import Tx
 from notifier.delivery.content import VARIABLES
+from notifier.delivery.numbers import channel_of
 from notifier.errors import Unavailable
 from notifier.models import Delivery, DeliveryState, Lane, Notice, NoticeKind
 from subscribers.dialects import insert_for
@@ -36,13 +38,15 @@ async def notice(
 ) -> UUID | None:
     """Plan one notice; its id, or None where one with the same dedupe_key stands already.
 
+    An answer to a text goes by the channel that has the number they wrote to.
     template: a folder of `templates/messages`. variables: what that template needs, JSON values only.
     Raises Unavailable where no channel carries the contact point's medium.
     """
     medium = await tx.scalar(select(ContactPoint.medium).where(ContactPoint.id == contact_point))
-    channel = tx.carriers.get(medium)
-    if channel is None:
+    if medium not in tx.carriers:
         raise Unavailable(f"No channel carries {medium} here.")
+    answered = str(variables.get("from_number") or "") if medium == Medium.SMS else ""
+    channel = await channel_of(tx, answered) or tx.carriers.channel_for(medium, contact_point)
     made = new_id()
     values = {
         "id": made,

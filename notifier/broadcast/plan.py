@@ -92,7 +92,7 @@ def _audience(tx: Tx, row: Row[Any], criteria: Criteria, span: Span) -> Select[*
         (chosen.c.digest.is_(None), literal(soon, UTCDateTime())),
         else_=literal(later, UTCDateTime()),
     )
-    carried = [(chosen.c.medium == medium, name) for medium, name in tx.carriers.items()]
+    carried = tx.carriers.cases(chosen.c.medium, chosen.c.contact_point_id, of=tx.dialect)
     return select(
         literal(row.id),
         chosen.c.contact_point_id,

@@ -195,8 +195,9 @@ _KEPT: dict[UUID, _Kept] = {}
 async def _count(tx: Tx, row: Row[Any]) -> _Counted:
     """One pass over a message's deliveries. A channel that carries one of its media alone says which it is."""
     media = [medium for medium in tx.carriers if medium in row.criteria.get("media", ())]
-    of_channel = {tx.carriers[medium]: medium for medium in media}
-    if len(of_channel) == len(media):
+    ways = [(carrier.channel, medium) for medium in media for carrier in tx.carriers.all_of(medium)]
+    of_channel = dict(ways)
+    if len(of_channel) == len(ways):
         rows = (await tx.execute(_grouped(row.id, Delivery.channel))).all()
         if all(found.way in of_channel for found in rows):
             return _summed([(of_channel[found.way], found) for found in rows])

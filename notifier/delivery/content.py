@@ -8,6 +8,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -23,20 +24,10 @@ from notifier.delivery import marks
 from notifier.delivery.claim import Claimed
 from notifier.delivery.limit import at_most
 from notifier.delivery.marks import Marks
+from notifier.delivery.numbers import NO_SENDERS, Senders, Want, leased, may_send_from, senders_of
 from notifier.delivery.tokens import Names, attempt_token, links_of, names_of
-from notifier.models import (
-    Delivery,
-    Lane,
-    Message,
-    MessageText,
-    Notice,
-    NoticeKind,
-    Team,
-    TeamContactPoint,
-    TeamUse,
-)
-from subscribers.contact_points import ADDRESS
-from subscribers.models import Area, ContactPoint
+from notifier.models import Delivery, Kind, Lane, Message, MessageText, Notice, NoticeKind, Team
+from subscribers.models import Area
 from subscribers.signing import Keys
 from templates import render
 from templates.render import LINKS
@@ -44,8 +35,9 @@ from templates.render import LINKS
 KEPT = 256  # compiled messages kept in the process
 LONGEST_SECONDS = 1.0  # that compiling one may take
 UNWRITABLE = "its words cannot be made"
+UNANSWERABLE = "it asks for replies, and its sender takes none"
 VARIABLES = "notices.variables"
-URGENT = Lane.URGENT  # asked for each copy
+URGENT, SMS = Lane.URGENT, Medium.SMS.value  # asked for each copy
 
 
 Key = tuple[Any, ...]
@@ -72,14 +64,25 @@ class Row(Protocol):
     def link_version(self) -> int: ...
 
 
+class TeamRow(Row, Protocol):
+    """The same, and whose message it is."""
+
+    @property
+    def team_id(self) -> UUID | None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What a template needs, who the message is from, and how its mail is marked."""
+    """What a template needs, who the message is from, and how its mail is marked.
+
+    senders: what it may come from as a text. asks: it asks for replies.
+    """
 
     template: str
     variables: Mapping[str, Any]
     language: str
-    sender_number: str = ""
+    senders: Senders = NO_SENDERS
+    asks: bool = False
     notice_kind: NoticeKind | None = None
     marks: Marks = ()
 
@@ -88,7 +91,8 @@ class Words:
 class Ready:
     """Compiled words, the words they came from, and what one copy costs: personal values are of one length.
 
-    is_mail, sender: its medium, and the number it comes from where it is a text.
+    is_mail, sender: its medium, and the number it comes from where it is a text and none is leased.
+    goes_stale: the channel is told until when it is of use.
     has_links: some of its holes are personal links. names_attempt: its channel tells the attempt's token to somebody.
     to_many: it is marked as such; else headers says how its mail is marked.
     """
@@ -99,6 +103,7 @@ class Ready:
     pence: float
     is_mail: bool
     sender: str
+    goes_stale: bool
     has_links: bool
     names_attempt: bool
     to_many: bool
@@ -106,10 +111,14 @@ class Ready:
 
 
 class Personal(NamedTuple):
-    """What differs from copy to copy: the delivery's names, and the recipient's links by the names of their holes."""
+    """What differs from copy to copy: the delivery's names, and the recipient's links by the names of their holes.
+
+    sender: the number leased to this person and team, where the team has a choice.
+    """
 
     names: Names
     links: Mapping[str, str]
+    sender: str = ""
 
 
 class Contents:
@@ -149,15 +158,35 @@ class Contents:
             found[row.id] = made[key]
         return found
 
-    def personal(self, rows: Sequence[Row]) -> list[Personal]:
-        """What differs from copy to copy, of each row: made for many at once."""
+    async def numbers(
+        self, tx: Tx, rows: Sequence[TeamRow], words: Mapping[Key, Words | str]
+    ) -> Mapping[int, str]:
+        """By delivery, the number leased to its person and team. Only texts pay for it, where there is a choice.
+
+        words: as `load` gave them.
+        """
+        wants = []
+        for row in rows:
+            if row.medium != SMS or row.team_id is None:
+                continue
+            key = key_of(row)
+            known = self._ready[key].words if key in self._ready else words[key]
+            if isinstance(known, Words) and len(known.senders.addresses) > 1:
+                wants.append(Want(row.id, row.contact_point_id, row.team_id, row.channel, known.senders))
+        return await leased(tx, wants)
+
+    def personal(self, rows: Sequence[Row], numbers: Mapping[int, str] | None = None) -> list[Personal]:
+        """What differs from copy to copy, of each row: made for many at once. numbers: as `numbers` gave them."""
         names = names_of(self._keys, [row.id for row in rows], self._settings.mail_domain)
-        return [Personal(*each) for each in zip(names, self._links(rows), strict=True)]
+        if not numbers:
+            return [Personal(*each) for each in zip(names, self._links(rows), strict=True)]
+        senders = [numbers.get(row.id, "") for row in rows]
+        return [Personal(*each) for each in zip(names, self._links(rows), senders, strict=True)]
 
     def outgoing(self, delivery: Claimed, ready: Ready, personal: Personal | None = None) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
         to_many = ready.to_many
-        names, links = personal or self.personal([delivery])[0]
+        names, links, sender = personal or self.personal([delivery])[0]
         if not (to_many or ready.has_links):
             links = {}
         attempt = attempt_token(self._keys, delivery.id, delivery.number) if ready.names_attempt else ""
@@ -169,8 +198,9 @@ class Contents:
                 to=delivery.address,
                 prepared=ready.prepared,
                 values=links,
-                sender=ready.sender,
+                sender=sender or ready.sender,
                 urgent=urgent,
+                good_for_seconds=_seconds_left(delivery.expires_at) if ready.goes_stale else None,
             )
         return Outgoing(
             attempt=attempt,
@@ -192,9 +222,9 @@ class Contents:
     async def _words(self, tx: Tx, row: Row) -> Words:
         if row.message_id is not None:
             return await words_of_message(
-                tx, row.message_id, row.language, Medium(row.medium), self._settings
+                tx, row.message_id, row.language, Medium(row.medium), self._settings, channel=row.channel
             )
-        return await _words_of_notice(tx, row.notice_id, self._settings)
+        return await _words_of_notice(tx, row.notice_id, Medium(row.medium), row.channel, self._settings)
 
     def _kept(self, key: Key) -> Ready | None:
         if key in self._ready:
@@ -204,6 +234,9 @@ class Contents:
     def _compile(self, key: Key, row: Row, words: Words | str) -> Ready | str:
         if isinstance(words, str):
             return words
+        is_text = row.medium == SMS
+        if is_text and words.asks and not words.senders.can_reply:
+            return UNANSWERABLE
         try:
             with at_most(LONGEST_SECONDS):
                 channel, content = self._channels[row.channel], content_of(words, Medium(row.medium))
@@ -217,7 +250,8 @@ class Contents:
             parts=estimate.parts,
             pence=estimate.cost_pence,
             is_mail=row.medium == Medium.EMAIL,
-            sender=words.sender_number if row.medium == Medium.SMS else "",
+            sender=words.senders.first if is_text else "",
+            goes_stale=is_text or row.medium == Medium.PUSH,
             has_links=any(isinstance(piece, Hole) and piece.name in LINKS for piece in prepared.pieces),
             names_attempt=channel.capabilities.names_attempt,
             to_many=words.notice_kind in (None, NoticeKind.DIGEST),
@@ -245,8 +279,13 @@ def _with_values(content: Content, values: Mapping[str, str]) -> Content:
     return replace(content, text=text)
 
 
-async def words_of_message(tx: Tx, message: UUID, language: str, medium: Medium, settings: Settings) -> Words:
-    """The frozen words of a message in a language (English where it has no other)."""
+async def words_of_message(
+    tx: Tx, message: UUID, language: str, medium: Medium, settings: Settings, *, channel: str = ""
+) -> Words:
+    """The frozen words of a message in a language (English where it has no other).
+
+    channel: the one that carries them, where it is not the medium's first.
+    """
     row = (
         await tx.execute(
             select(
@@ -265,6 +304,7 @@ async def words_of_message(tx: Tx, message: UUID, language: str, medium: Medium,
     text = next((t for t in texts if t.language == language), None) or next(
         t for t in texts if t.language == "en"
     )
+    senders = await _senders(tx, row.team_id, medium, channel, settings)
     codes = row.criteria["areas"]
     names = (await tx.execute(select(Area.code, Area.name).where(Area.code.in_(codes)))).all()
     by_code = {area.code: area.name for area in names}
@@ -275,45 +315,35 @@ async def words_of_message(tx: Tx, message: UUID, language: str, medium: Medium,
         "team_name": row.team,
         "area_names": [by_code.get(code, code) for code in codes],
         "reply_by": render.long_date(row.reply_by, settings.zone, text.language) if row.reply_by else "",
-        "can_reply": medium in (Medium.EMAIL, Medium.SMS),
+        "can_reply": medium is Medium.EMAIL or (medium is Medium.SMS and senders.can_reply),
         "team_url": f"{settings.public_url}/areas/{codes[0]}",
         "service_name": settings.service_name,
         "force_name": settings.force_name,
     }
-    number = await team_number(tx, row.team_id, settings)
+    asks = row.kind == Kind.CONSULTATION or row.reply_by is not None
     return Words(
         template="message",
         variables=variables,
         language=text.language,
-        sender_number=number,
+        senders=senders,
+        asks=asks,
         marks=marks.of_message(
             message, row.kind, team_name=row.team, team_slug=row.slug, domain=settings.mail_domain
         ),
     )
 
 
-async def team_number(tx: Tx, team: UUID | None, settings: Settings) -> str:
-    """The number a team's texts come from: its own, else the service's first, else none."""
-    default = settings.sms_numbers[0] if settings.sms_numbers else ""
-    if team is None:
-        return default
-    row = (
-        await tx.execute(
-            select(ContactPoint.id, ContactPoint.address_sealed)
-            .join(TeamContactPoint, TeamContactPoint.contact_point_id == ContactPoint.id)
-            .where(
-                TeamContactPoint.team_id == team,
-                TeamContactPoint.use == TeamUse.SENDER,
-                ContactPoint.medium == Medium.SMS,
-            )
-            .order_by(ContactPoint.id)
-            .limit(1)
-        )
-    ).first()
-    return tx.keys.open_text(ADDRESS, row.id, row.address_sealed) if row else default
+async def _senders(tx: Tx, team: UUID | None, medium: Medium, channel: str, settings: Settings) -> Senders:
+    """What it may come from where it is a text: nothing is read for other media."""
+    if medium is not Medium.SMS:
+        return NO_SENDERS
+    return await senders_of(tx, team, channel or tx.carriers.get(medium, ""), default=settings.sms_numbers)
 
 
-async def _words_of_notice(tx: Tx, notice: UUID | None, settings: Settings) -> Words:
+async def _words_of_notice(
+    tx: Tx, notice: UUID | None, medium: Medium, channel: str, settings: Settings
+) -> Words:
+    """A text that answers one comes from the number they wrote to, where its channel has that."""
     row = (
         await tx.execute(
             select(Notice, Team.name.label("team"))
@@ -324,6 +354,11 @@ async def _words_of_notice(tx: Tx, notice: UUID | None, settings: Settings) -> W
     given = json.loads(tx.keys.open_text(VARIABLES, row.id, row.variables_sealed))
     if row.kind == NoticeKind.DIGEST:
         given["items"] = await _still_within(tx, row.id, given["items"])
+    number = str(given.get("from_number") or "") if medium is Medium.SMS else ""
+    if number and await may_send_from(tx, number, channel):
+        senders = Senders(addresses=(number,))
+    else:
+        senders = await _senders(tx, row.team_id, medium, channel, settings)
     frame = {"service_name": settings.service_name, "force_name": settings.force_name}
     if row.team:
         frame["team_name"] = row.team
@@ -331,7 +366,7 @@ async def _words_of_notice(tx: Tx, notice: UUID | None, settings: Settings) -> W
         template=row.template,
         variables=frame | given,
         language=row.language,
-        sender_number=given.get("from_number") or await team_number(tx, row.team_id, settings),
+        senders=senders,
         notice_kind=NoticeKind(row.kind),
         marks=marks.of_digest(settings.service_name, domain=settings.mail_domain)
         if row.kind == NoticeKind.DIGEST
@@ -347,6 +382,14 @@ async def _still_within(tx: Tx, digest: UUID, items: Sequence[Mapping[str, str]]
     rows = await tx.execute(select(Delivery.message_id).where(Delivery.digest_notice_id == digest))
     within = {str(message) for message in rows.scalars()}
     return [item for item in items if item.get("message") in within or "message" not in item]
+
+
+def _seconds_left(until: datetime) -> float:
+    """By this process's clock: it is only a length of time. At least one, for what started may arrive."""
+    return max((until - datetime.now(UTC)).total_seconds(), 1.0)
+
+
+_REPLIES = frozenset({NoticeKind.ACKNOWLEDGEMENT, NoticeKind.QUESTION, NoticeKind.HELP, NoticeKind.RECEIPT})
 
 
 def key_of(row: Row) -> Key:

@@ -20,6 +20,7 @@ from notifier.errors import Invalid
 from notifier.models import Message, MessageText
 from subscribers.signing import Keys
 
+NO_REPLIES = "it asks for replies, and comes from a name that takes none"
 NAMES = {Medium.EMAIL: "As an email", Medium.SMS: "As a text message", Medium.SOCIAL: "As a post"}
 
 
@@ -53,7 +54,9 @@ async def previews(tx: Tx, message: UUID, channels: Channels, settings: Settings
         for medium in _media(criteria["media"], language):
             if tx.carriers.get(medium) in channels:
                 words = await words_of_message(tx, message, language, medium, settings)
-                found.append(preview(words, medium, channels, tx.carriers[medium], tx.keys, settings))
+                every = [tx.carriers[medium], *(each.channel for each in tx.carriers.all_of(medium))]
+                carriers = [each for each in dict.fromkeys(every) if each in channels]
+                found.append(preview(words, medium, channels, carriers, tx.keys, settings))
     return found
 
 
@@ -71,20 +74,33 @@ async def require_sendable(tx: Tx, message: UUID, channels: Channels, settings: 
 
 
 def preview(
-    words: Words, medium: Medium, channels: Channels, carrier: str, keys: Keys, settings: Settings
+    words: Words,
+    medium: Medium,
+    channels: Channels,
+    carriers: Sequence[str],
+    keys: Keys,
+    settings: Settings,
 ) -> Preview:
-    """One copy, with what it costs, and whether its channel can carry it, whoever it is for. Sends nothing."""
+    """One copy, with what it costs, and whether its channels can carry it, whoever it is for. Sends nothing.
+
+    carriers: every channel it may go by; the first says what it costs.
+    """
     people = awkward_people(keys, settings.public_url)
-    rehearsed = rehearse(words, medium, channels[carrier], people)
+    tried = [rehearse(words, medium, channels[each], people) for each in carriers]
+    rehearsed = next((each for each in tried if each.problem), tried[0])
     shown = _filled(rehearsed.content, people[0])
     return Preview(
         medium=medium,
         language=words.language,
         content=shown,
-        estimate=channels[carrier].estimate(shown),
-        sender=words.sender_number if medium is Medium.SMS else shown.sender_name,
-        problem=rehearsed.problem,
+        estimate=channels[carriers[0]].estimate(shown),
+        sender=words.senders.first if medium is Medium.SMS else shown.sender_name,
+        problem=rehearsed.problem or (NO_REPLIES if _is_unanswerable(words, medium) else ""),
     )
+
+
+def _is_unanswerable(words: Words, medium: Medium) -> bool:
+    return medium is Medium.SMS and words.asks and not words.senders.can_reply
 
 
 def _media(chosen: Sequence[str], language: str) -> list[Medium]:

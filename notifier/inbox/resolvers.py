@@ -7,11 +7,13 @@ DEFAULT_RESOLVERS to `route`; the consultation package puts its own after `lease
 import re
 from collections.abc import Collection
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import func, or_, select
 
 from channels.base import Medium
 from notifier.db import Tx
+from notifier.delivery.numbers import numbers_leased, teams_leasing
 from notifier.inbox.places import Covered, covered
 from notifier.inbox.places import central_triage as central_team
 from notifier.inbox.questions import GOOD_FOR, open_question, was_told
@@ -67,6 +69,18 @@ async def answered_question(tx: Tx, facts: Facts) -> Hit | None:
         return None
     reason = f"They answered {facts.choice} for {wards[0].name} when we asked which area"
     return Hit(team=wards[0].team, confidence=0.95, reason=reason)
+
+
+async def leased_to_them(tx: Tx, facts: Facts) -> Hit | None:
+    """It was sent to the number from which one team's texts come to this very person."""
+    if facts.sender.medium is not Medium.SMS or not facts.recipients:
+        return None
+    teams = await teams_leasing(tx, facts.sender.contact_point, facts.recipients)
+    if len(teams) != 1:
+        return None
+    return Hit(
+        team=teams.pop(), confidence=1.0, reason="They wrote to the number this team's texts reach them from"
+    )
 
 
 async def leased_number(tx: Tx, facts: Facts) -> Hit | None:
@@ -223,6 +237,7 @@ async def central_triage(tx: Tx, facts: Facts) -> Hit | None:
 DEFAULT_RESOLVERS: tuple[Resolver, ...] = (
     reply_token,
     answered_question,
+    leased_to_them,
     leased_number,
     ward_word,
     open_conversation,
@@ -267,10 +282,12 @@ def _stands_in(name: list[str], words: list[str]) -> bool:
     return bool(name) and any(words[at : at + len(name)] == name for at in range(len(words) - len(name) + 1))
 
 
-async def _writes_from(tx: Tx, team: object, facts: Facts) -> bool:
+async def _writes_from(tx: Tx, team: UUID, facts: Facts) -> bool:
     """Could what they answered have come from that team? Only texts have a number to compare."""
     if facts.sender.medium is not Medium.SMS or not facts.recipients:
         return True
+    if leased := await numbers_leased(tx, facts.sender.contact_point, team):
+        return bool(leased.intersection(facts.recipients))
     rows = await tx.execute(
         select(ContactPoint.id, ContactPoint.address_sealed)
         .join(TeamContactPoint, TeamContactPoint.contact_point_id == ContactPoint.id)

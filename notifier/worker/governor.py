@@ -145,8 +145,9 @@ def _domain(row: Claimed) -> str:
 
 
 def _want(held: Held, *, bulk: bool) -> Want:
-    row, ready, _ = held
-    return Want(row.channel, ready.parts, ready.sender, domain_of(row.address) if ready.is_mail else "", bulk)
+    row, ready, personal = held
+    sender = personal.sender or ready.sender
+    return Want(row.channel, ready.parts, sender, domain_of(row.address) if ready.is_mail else "", bulk)
 
 
 def _cost(held: Held) -> Cost:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -9,7 +10,7 @@ import structlog
 from channels.base import CanLookUp, Idempotency, Outcome, Throttled
 from notifier.broadcast import digest
 from notifier.delivery import receipts
-from notifier.delivery.content import Contents, Ready
+from notifier.delivery.content import Contents, Personal, Ready
 from notifier.delivery.doubt import InDoubt, claimed_by_others, take_doubtful
 from notifier.delivery.evidence import unclaimed
 from notifier.delivery.send import tried
@@ -84,12 +85,14 @@ class Upkeep:
             doubtful = await take_doubtful(tx, factor=self._factor)
             starts = [doubt.started for doubt in doubtful]
             words = await self._contents.load(tx, starts)
+            numbers = await self._contents.numbers(tx, starts, words)
             claimed = {start.id: await claimed_by_others(tx, start) for start in starts}
         open_ones = [start for start in starts if start.channel in self._service.channels]
         ready = self._contents.compiled(open_ones, words)
-        for doubt in doubtful:
+        personal = self._contents.personal(starts, numbers)
+        for doubt, own in zip(doubtful, personal, strict=True):
             start = doubt.started
-            found = await self._look_up(doubt, ready.get(start.id, ""), claimed[start.id])
+            found = await self._look_up(doubt, ready.get(start.id, ""), own, claimed[start.id])
             await self._write(doubt, found)
 
     async def _write(self, doubt: InDoubt, found: Outcome | None) -> None:
@@ -105,12 +108,14 @@ class Upkeep:
                 await receipts.match_orphans(tx, start.channel, names)
             tx.on_commit("wake", lane=start.lane.name.lower())
 
-    async def _look_up(self, doubt: InDoubt, ready: Ready | str, claimed: object) -> Outcome | None:
+    async def _look_up(
+        self, doubt: InDoubt, ready: Ready | str, personal: Personal, claimed: Sequence[str]
+    ) -> Outcome | None:
         channel = self._service.channels.get(doubt.started.channel)
         if not isinstance(channel, CanLookUp) or isinstance(ready, str):
             return None
         try:
-            message = self._contents.outgoing(doubt.started, ready)
+            message = self._contents.outgoing(doubt.started, ready, personal)
             return await channel.look_up(message, since=doubt.since, claimed=claimed)
         except Exception as error:
             log.warning("look_up_failed", channel=doubt.started.channel, error=type(error).__name__)

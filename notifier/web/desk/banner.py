@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from notifier.carriers import Carriers
 from notifier.db import Tx
 from notifier.delivery.standing import ChannelStanding, HoldStanding, sending_state
 from notifier.models import BreakerState, HoldScope
@@ -53,13 +54,14 @@ def _of_channel(channel: ChannelStanding, what: str) -> tuple[str, str]:
     return f"{what} are not going out just now.", f"They are tried again by themselves. {WAITS}"
 
 
-def _carried(carriers: Mapping[str, str]) -> Mapping[str, str]:
+def _carried(carriers: Carriers) -> Mapping[str, str]:
     """Each channel that is in use → what it carries here, in words."""
-    found: dict[str, list[str]] = {}
-    for medium, channel in carriers.items():
-        if medium in NAMES:
-            found.setdefault(channel, []).append(NAMES[medium])
+    found = {
+        channel: [NAMES[medium] for medium in media if medium in NAMES]
+        for channel, media in carriers.by_channel().items()
+    }
     return {
         channel: " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names).capitalize()
         for channel, names in found.items()
+        if names
     }
