@@ -9,46 +9,73 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from channels import toplevel
+
 MAX_LENGTH = 280
 LINK_LENGTH = 23
 LONGEST_LINK = 4096  # longer is counted as plain text
-LIGHT = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))  # code points that weigh 1
+LONGEST_LABEL = 63
+REFUSED = frozenset("\ufffe\uffff\ufeff")  # byte order marks, and what is no character
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How X counts; it has changed twice. light: code points that weigh 1; all others weigh `heavy`.
+
+    counts_sequences: an emoji made of several characters is taken apart.
+    """
+
+    limit: int
+    light: tuple[tuple[int, int], ...]
+    heavy: int = 2
+    counts_sequences: bool = False
+
+
+RULE = Rule(limit=MAX_LENGTH, light=((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PostSize:
-    """What one post measures, in X's own unit; links: how many addresses were counted as one."""
+    """What one post measures, in X's own unit; links: how many addresses were counted as one.
+
+    is_clean: it holds no character that X refuses.
+    """
 
     length: int
     links: int
     limit: int = MAX_LENGTH
+    is_clean: bool = True
 
     @property
     def fits(self) -> bool:
-        return 0 < self.length <= self.limit
+        return 0 < self.length <= self.limit and self.is_clean
 
 
-def measure(text: str) -> PostSize:
+def measure(text: str, rule: Rule = RULE) -> PostSize:
     """The weighted length of `text`, which is composed (NFC) before it is counted."""
     composed = unicodedata.normalize("NFC", text)
-    length = at = links = 0
-    for start, end in _links(composed):
-        length += _weigh(composed[at:start]) + LINK_LENGTH
-        links += 1
+    length = at = count = 0
+    for start, end in links(composed):
+        length += _weigh(composed[at:start], rule) + LINK_LENGTH
+        count += 1
         at = end
-    return PostSize(length=length + _weigh(composed[at:]), links=links)
+    return PostSize(
+        length=length + _weigh(composed[at:], rule),
+        links=count,
+        limit=rule.limit,
+        is_clean=REFUSED.isdisjoint(composed),
+    )
 
 
-def _weigh(text: str) -> int:
+def _weigh(text: str, rule: Rule) -> int:
     """Weight of text that holds no link."""
+    if text.isascii() and rule.light:
+        return len(text)
     emoji = 0
-    if not text.isascii():
+    if not rule.counts_sequences:
         text, emoji = EMOJI.subn("", text)
-    return emoji * 2 + sum(1 if _is_light(ord(character)) else 2 for character in text)
-
-
-def _is_light(point: int) -> bool:
-    return any(first <= point <= last for first, last in LIGHT)
+    light = sum(1 for character in text if any(first <= ord(character) <= last for first, last in rule.light))
+    return emoji * rule.heavy + light + (len(text) - light) * rule.heavy
 
 
 # --- Emoji ------------------------------------------------------------------------------
@@ -72,71 +99,93 @@ EMOJI = re.compile(
 )
 
 # --- Links ------------------------------------------------------------------------------
-# With http(s):// in any domain that could exist; without, only where the last label is a known
-# top-level domain: every country's, and the generic ones in common use.
+# With http(s):// or without, only where the last label is a top-level domain that exists. A name without the
+# scheme is of Latin letters; with it, of anything but punctuation and space.
 
-_GENERIC = (
-    "academy aero agency app art asia associates bank bar berlin best bike bio biz blog business buzz cab cafe "
-    "camera camp capital care careers cash cat center charity chat church city click clinic cloud club coach codes "
-    "coffee college com community company computer construction consulting contact cool coop country credit cymru "
-    "dance date dating deals delivery design dev digital direct directory doctor dog domains earth eco education "
-    "email energy engineer engineering enterprises equipment estate events exchange expert express family fans farm "
-    "fashion film finance financial fish fit fitness flights fm football foundation fun fund fyi gallery games garden gift glass "
-    "global gold golf gop gov graphics green group guide guru health help holiday homes horse host hosting house how info ink "
-    "institute insure int international io irish jobs kitchen land law lawyer legal life lighting limited link live "
-    "loan lol london love ltd maison management map market marketing media memorial men menu mil mobi moda moe money "
-    "movie museum name net network news ngo ninja nyc one ong online org page paris partners parts party pet pharmacy "
-    "photo photography photos pics pictures pink pizza place plumbing plus poker police post press pro productions "
-    "properties property pub quest recipes red rent rentals repair report rest restaurant reviews rip rocks run sale "
-    "salon school science scot security services sex shoes shop shopping show singles site ski social software solar "
-    "solutions space sport store stream studio style supplies supply support surf surgery systems tax taxi team tech "
-    "technology tel theater tips tires today tokyo tools top tours town toys trade training travel university vacations "
-    "ventures vet video villas vision vote voyage wales watch webcam website wedding wiki win wine work works world "
-    "wtf xxx xyz yoga zone edu"
+_NOT_IN_NAMES = r"\s!'#%&()*+,\\\-./:;<=>?@\[\]^_{|}~$\u0000-\u001f\u007f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff"
+_ANY = rf"[^{_NOT_IN_NAMES}]"
+_LATIN = "[0-9A-Za-zÀ-ÖØ-öø-ɏ]"
+_FULL_LABEL = rf"{_ANY}(?:(?:[-_]|{_ANY}){{0,252}}{_ANY})?"
+_BARE_LABEL = rf"{_LATIN}(?:(?:[-_]|{_LATIN}){{0,61}}{_LATIN})?"
+_BEFORE = r"(?<![A-Za-z0-9@＠$#＃\u202a-\u202e])"
+_NAME = re.compile(
+    rf"{_BEFORE}(?P<scheme>https?://)(?P<full>(?:{_FULL_LABEL}\.){{1,10}}{_FULL_LABEL})"
+    rf"|{_BEFORE}(?<![-_./])(?P<bare>(?:{_BARE_LABEL}\.){{1,10}}{_BARE_LABEL})",
+    re.IGNORECASE,
 )
-_COUNTRY = (
-    "ac ad ae af ag ai al am an ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bv bw by bz ca "
-    "cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga "
-    "gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp "
-    "ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mg mh mk ml mm mn mo mp mq mr ms mt "
-    "mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs ru "
-    "rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw "
-    "tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw"
-)
-_KNOWN = "|".join(sorted({*_GENERIC.split(), *_COUNTRY.split()}, key=len, reverse=True))
-_ENDS = r"(?![0-9A-Za-zÀ-ÖØ-öø-ɏ@＠+-])"
-_BARE_LABEL = r"[0-9A-Za-zÀ-ÖØ-öø-ɏ](?:[0-9A-Za-zÀ-ÖØ-öø-ɏ_-]{0,61}[0-9A-Za-zÀ-ÖØ-öø-ɏ])?"
-_BARE = rf"(?:{_BARE_LABEL}\.){{1,10}}(?:{_KNOWN}){_ENDS}"
-_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_TOP = rf"(?:{_KNOWN}|xn--[0-9a-z]{{2,59}}|[^\W\d_]{{2,24}})"
-_FULL = rf"https?://(?:{_LABEL}\.){{1,10}}{_TOP}{_ENDS}"
+_TOP = re.compile(r"(?P<coded>xn--[-0-9a-z]+)|[0-9a-z]+", re.IGNORECASE)
+_ENDS = re.compile(r"[^0-9A-Za-z@+-]|$")
 _IN_PATH = r"[A-Za-zА-яÀ-ÖØ-öø-ɏ0-9!*';:=+,.$/%#\[\]\-\u2013_~@|&]"
 _LAST_IN_PATH = r"[A-Za-zА-яÀ-ÖØ-öø-ɏ0-9=_#/+\-]"
 _PATH = rf"(?:/(?:(?:{_IN_PATH}|\([^()\s]{{1,400}}\)){{0,2000}}(?:{_LAST_IN_PATH}|\([^()\s]{{1,400}}\)))?)?"
 _QUERY = r"(?:\?[A-Za-z0-9!?*'@();:&=+$/%#\[\]\-_.,~|]{0,2000}[A-Za-z0-9\-_&=#/])?"
-_BEFORE = r"(?<![A-Za-z0-9@＠$#＃\u202a-\u202e])"
-_LINK = re.compile(
-    rf"{_BEFORE}(?P<full>{_FULL})(?::[0-9]+)?{_PATH}{_QUERY}"
-    rf"|{_BEFORE}(?<![-_./])(?P<bare>{_BARE})(?::[0-9]+)?{_PATH}{_QUERY}",
-    re.IGNORECASE,
-)
+_AFTER_NAME = re.compile(rf"(?::[0-9]+)?{_PATH}{_QUERY}", re.IGNORECASE)
+_SHORTENED = re.compile(rf"/([0-9a-z]+){_QUERY}", re.IGNORECASE)  # X's own short links
+_SHORTENER, _LONGEST_SLUG = "t.co", 40
 
 
-def _links(text: str) -> list[tuple[int, int]]:
-    """Where each link begins and ends."""
-    if "." not in text:
-        return []
-    return [
-        found.span()
-        for found in _LINK.finditer(text)
-        if found.end() - found.start() <= LONGEST_LINK and _labels_are_short(found["full"] or found["bare"])
-    ]
+def links(text: str) -> list[tuple[int, int]]:
+    """Where each address on the web begins and ends in `text`, as X sees them."""
+    found: list[tuple[int, int]] = []
+    at = 0
+    while "." in text and (named := _NAME.search(text, at)):
+        link = _link(text, named)
+        if link is None:
+            at = named.start() + 1
+            continue
+        if link[1] > link[0]:
+            found.append(link)
+        at = max(link[1], named.start() + 1)
+    return found
 
 
-def _labels_are_short(host: str) -> bool:
-    """No label over 63 octets once in its ASCII form (RFC 5890 §2.3.2.1)."""
-    labels = host.rpartition("/")[2].split(".")
-    return all(len(label if label.isascii() else f"xn--{_punycode(label)}") <= 63 for label in labels)
+def _link(text: str, named: re.Match[str]) -> tuple[int, int] | None:
+    """The link whose name may begin there; None where it is none, and an empty one to be stepped over."""
+    start, is_full = named.start(), named["scheme"] is not None
+    first = named.end("scheme") if is_full else start
+    end = _end_of_name(text, first, named.end())
+    if end is None:
+        return None
+    name = text[first:end]
+    tail = _AFTER_NAME.match(text, end)
+    after = tail.end() if tail else end
+    if is_full and name.lower() == _SHORTENER and (short := _SHORTENED.match(text, end)):
+        return (after, after) if len(short[1]) > _LONGEST_SLUG else (start, short.end())
+    is_link = after - start <= LONGEST_LINK and _labels_are_short(name)
+    return (start, after) if is_link else (after, after)
+
+
+def _end_of_name(text: str, start: int, end: int) -> int | None:
+    """Where the longest name ends whose last label is a top-level domain, and the one before it a domain's."""
+    dot = text.rfind(".", start, end)
+    while dot > start:
+        before = max(text.rfind(".", start, dot) + 1, start)
+        top = _end_of_top(text, dot + 1)
+        if top is not None and "_" not in text[before:dot]:
+            return top
+        dot = text.rfind(".", start, dot)
+    return None
+
+
+def _end_of_top(text: str, at: int) -> int | None:
+    """Where the top-level domain that begins there ends, or none."""
+    if word := _TOP.match(text, at):
+        is_known = word["coded"] or word[0].lower() in toplevel.ASCII
+        return word.end() if is_known and _ENDS.match(text, word.end()) else None
+    for length in range(toplevel.LONGEST_OTHER, 1, -1):
+        if text[at : at + length] in toplevel.OTHER and _ENDS.match(text, at + length):
+            return at + length
+    return None
+
+
+def _labels_are_short(name: str) -> bool:
+    """No label over 63 octets once in its ASCII form (RFC 5890 §2.3.2.1), and none that pretends to be in it."""
+    return all(
+        len(label) <= LONGEST_LABEL
+        if label.isascii()
+        else len(f"xn--{_punycode(label)}") <= LONGEST_LABEL and not label.lower().startswith("xn--")
+        for label in name.split(".")
+    )
 
 
 def _punycode(label: str) -> str:
