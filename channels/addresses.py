@@ -8,6 +8,7 @@ Ofcom's numbers for drama (07700 900000 to 900999, allowed so that nobody real i
 import re
 import unicodedata
 from collections.abc import Collection
+from enum import StrEnum
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -20,9 +21,13 @@ ENTER_AN_EMAIL = "Enter an email address like name@example.com"
 USE_ANOTHER_EMAIL = "We cannot write to that email address. Use another one"
 ENTER_A_MOBILE = "Enter a UK mobile number, like 07700 900000"
 ONLY_UK_MOBILES = "We can only text UK mobiles"
-ENTER_AN_ACCOUNT = "Enter an account name, like @SouthmereSNT"
+ENTER_AN_ACCOUNT = (
+    "Enter an account: @SouthmereSNT on X, @southmere@police.example on Mastodon, "
+    "southmere.example on Bluesky, or the number of a Facebook page"
+)
 
 LONGEST_EMAIL, LONGEST_LOCAL_PART = 254, 64
+LONGEST_ACCOUNT = 253
 LONGEST_INPUT = 512  # spaces and invisible characters included
 NEVER_MAILED = ("invalid", "localhost", "local", "test", "onion", "arpa")
 
@@ -31,10 +36,37 @@ _MOBILE = re.compile(r"7[1-57-9]\d{8}")
 _DRAMA = re.compile(r"7700900\d{3}")
 _GAPS = re.compile(r"(?<=[\d()+])[\s\-‐‑‒–—−.]+(?=[\d()+])")
 _NUMBER = re.compile(r"\+?\d{1,20}")
-_ACCOUNT = re.compile(r"@?([A-Za-z0-9_]{1,15})")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = rf"(?:{_LABEL}\.){{1,10}}(?!\d)[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])"
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &._+!?-]{1,11}")
 _SHORT = re.compile(r"\d{2,8}")
 _PHONE_LIKE = re.compile(r"(?:[a-z]{2,12}:)?(\+?[\d\s().-]{6,30})")
+
+
+class Network(StrEnum):
+    """Where an account is. Each writes its accounts in its own way, so that one spelling names one account."""
+
+    X = "X"
+    MASTODON = "Mastodon"
+    BLUESKY = "Bluesky"
+    FACEBOOK = "Facebook"
+
+
+# How each spells its accounts: the X help centre (1 to 15 letters, digits, underscores), Mastodon's own validator,
+# atproto's handle and DID rules, and the number Facebook gives a page.
+_ACCOUNTS = {
+    Network.X: re.compile(r"@?(?P<name>[a-z0-9_]{1,15})"),
+    Network.MASTODON: re.compile(rf"@?(?P<name>[a-z0-9_]+(?:[a-z0-9_.-]{{0,60}}[a-z0-9_])?@{_HOST})"),
+    Network.BLUESKY: re.compile(rf"@?(?P<name>{_HOST})|(?P<did>did:plc:[a-z2-7]{{24}}|did:web:{_HOST})"),
+    Network.FACEBOOK: re.compile(r"(?P<name>\d{5,20})"),
+}
+_BEGINS_WITH_AT = (Network.X, Network.MASTODON)
+_ENTER = {
+    Network.X: "Enter an X account, like @SouthmereSNT",
+    Network.MASTODON: "Enter a Mastodon account, like @southmere@police.example",
+    Network.BLUESKY: "Enter a Bluesky account, like southmere.example",
+    Network.FACEBOOK: "Enter the number of a Facebook page, like 104857600000000",
+}
 
 
 def normalise(address: str, medium: Medium) -> str:
@@ -93,12 +125,31 @@ def uk_mobile(address: str) -> str:
     return f"+44{national}"
 
 
-def account(address: str) -> str:
-    """`@name` in lower case, as X spells accounts: 1 to 15 letters, digits and underscores."""
-    found = _ACCOUNT.fullmatch(_tidy(address, ENTER_AN_ACCOUNT))
-    if not found:
+def account(address: str, network: Network | None = None) -> str:
+    """An account in the one spelling of its network, in lower case; of whichever network it is where none is named.
+
+    `@name` is X's, `@name@host` Mastodon's, `name.host` or a DID Bluesky's, and digits are a Facebook page.
+    """
+    text = _tidy(address, _ENTER.get(network, ENTER_AN_ACCOUNT) if network else ENTER_AN_ACCOUNT).lower()
+    if network is not None:
+        found = _spelt(text, network)
+        if found is None:
+            raise BadAddress(_ENTER[network])
+        return found
+    # Digits alone are a page before they are a name; what has an @ in it must begin with one, or it is an email.
+    order = (Network.FACEBOOK, Network.X, Network.BLUESKY, Network.MASTODON)
+    found = next((spelt for each in order if (spelt := _spelt(text, each))), None)
+    if found is None or ("@" in text[1:] and not text.startswith("@")):
         raise BadAddress(ENTER_AN_ACCOUNT)
-    return f"@{found[1].lower()}"
+    return found
+
+
+def _spelt(text: str, network: Network) -> str | None:
+    found = _ACCOUNTS[network].fullmatch(text)
+    if found is None or len(text) > LONGEST_ACCOUNT:
+        return None
+    name = found["name"] or found["did"]
+    return f"@{name}" if network in _BEGINS_WITH_AT else name
 
 
 def endpoint(address: str, services: Collection[str] = push_address.PUSH_SERVICES) -> str:

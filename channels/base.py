@@ -156,12 +156,16 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused:
-    """Certainly not taken, and never will be. provider_id: of the copy it has already, where that is why."""
+    """Certainly not taken, and never will be. provider_id: of the copy it has already, where that is why.
+
+    where: RECIPIENT where only this one of several accounts is not allowed, so that the others go on.
+    """
 
     why: Refusal
     reason: str
     code: str = ""
     provider_id: str = ""
+    where: Where = Where.PROVIDER
 
 
 @dataclass(frozen=True, kw_only=True)

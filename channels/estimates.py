@@ -50,13 +50,16 @@ def pence_from(env: Mapping[str, str], channel: str, variable: str) -> float:
     return pence
 
 
-def require_room(content: Content, *, max_parts: int = MAX_PARTS) -> None:
-    """CannotExpress where the words are empty or longer than the medium carries. max_parts: of a text."""
+def require_room(content: Content, found: Estimate | None = None, *, max_parts: int = MAX_PARTS) -> None:
+    """CannotExpress where the words are empty or longer than their medium carries. max_parts: of a text.
+
+    found: what the channel itself reckoned, where its limit is another than the medium's.
+    """
     try:
         f"{content.subject}{content.text}{content.html}{content.sender_name}".encode()
     except UnicodeEncodeError as error:
         raise CannotExpress("The words hold half a character") from error
-    found = estimate(content, max_parts=max_parts)
+    found = found or estimate(content, max_parts=max_parts)
     if not content.text.strip():
         raise CannotExpress("There are no words to send")
     if found.limit is not None and found.length > found.limit:

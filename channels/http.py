@@ -1,12 +1,14 @@
 """One kept HTTP session for a provider, with a deadline and an origin that can be another than the provider's own.
 
-For `sms_twilio` and `social_x`. It tells apart, before an SDK can blur it, what certainly did not arrive from
+For the channels whose provider is asked over HTTP. It tells apart, before an SDK can blur it, what certainly did not arrive from
 what may have.
 """
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -102,22 +104,30 @@ def outcome_of(trouble: BaseException) -> Outcome:
             return Unknown(reason="the connection broke during the call")
 
 
+_RESETS = ("x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")  # X's, Mastodon's, Bluesky's
+_A_MOMENT = 1e9  # a smaller number is a wait, a larger one Unix time
+
+
 def _wait_seconds(response: aiohttp.ClientResponse) -> float:
-    """From Retry-After (seconds or a date) or X's reset (Unix time), the day's where the day's limit is spent."""
+    """From Retry-After (seconds or a date) or the moment of the reset, the day's where the day's limit is spent."""
     asked = response.headers.get("Retry-After", "").strip()
-    reset = response.headers.get("x-rate-limit-reset", "").strip()
+    resets = (response.headers.get(name, "").strip() for name in _RESETS)
+    reset = next((each for each in resets if each), "")
     for limit in ("x-user-limit-24hour", "x-app-limit-24hour"):
         if response.headers.get(f"{limit}-remaining", "").strip() == "0":
             reset = response.headers.get(f"{limit}-reset", "").strip() or reset
     try:
-        if asked.isdigit():
-            wait = float(asked)
-        elif asked:
-            wait = parsedate_to_datetime(asked).timestamp() - time.time()
-        elif reset:
-            wait = float(reset) - time.time()
-        else:
-            return DEFAULT_WAIT_SECONDS
-    except ValueError:
+        wait = _seconds_until(asked or reset)
+    except (ValueError, OverflowError):
         return DEFAULT_WAIT_SECONDS
     return min(max(wait, 1.0), _LONGEST_WAIT_SECONDS)
+
+
+def _seconds_until(moment: str) -> float:
+    """Of a number of seconds, Unix time, a date of RFC 9110 or of ISO 8601. ValueError for anything else."""
+    if re.fullmatch(r"\d{1,15}(?:\.\d{1,9})?", moment):
+        number = float(moment)
+        return number - time.time() if number > _A_MOMENT else number
+    if moment[:4].isdigit():
+        return datetime.fromisoformat(moment).timestamp() - time.time()
+    return parsedate_to_datetime(moment).timestamp() - time.time()

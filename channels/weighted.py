@@ -83,12 +83,12 @@ def _weigh(text: str, rule: Rule) -> int:
 # already, so the classes need only hold what can begin or continue a sequence.
 
 _TONE = "\U0001f3fb-\U0001f3ff"
-_PICTURE = (
+PICTURE = (
     "\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u25fe\u2600-\u27bf\u2934-\u2935"
     "\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f004\U0001f0cf\U0001f170-\U0001f19a"
     "\U0001f201-\U0001f251\U0001f300-\U0001f3fa\U0001f400-\U0001faff"
 )
-_ELEMENT = f"(?:[{_PICTURE}][{_TONE}\ufe0f]?|[{_TONE}])"
+_ELEMENT = f"(?:[{PICTURE}][{_TONE}\ufe0f]?|[{_TONE}])"
 _FLAG = "[\U0001f1e6-\U0001f1ff]"
 EMOJI = re.compile(
     f"\U0001f3f4[\U000e0061-\U000e007a]{{1,6}}\U000e007f"  # the flags of England, Scotland and Wales

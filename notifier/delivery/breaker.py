@@ -80,7 +80,7 @@ def against_provider(outcome: Outcome) -> Verdict | None:
             return Verdict(weight=Weight.FAULT, reason=reason, code=code)
         case Unknown(reason=reason):
             return Verdict(weight=Weight.FAULT, reason=reason)
-        case Refused(why=Refusal.NOT_ALLOWED, reason=reason, code=code):
+        case Refused(why=Refusal.NOT_ALLOWED, where=Where.PROVIDER, reason=reason, code=code):
             return Verdict(weight=Weight.OPERATOR, reason=reason, code=code)
         case Failed() | Throttled() | Refused():
             return None

@@ -18,7 +18,8 @@ from channels.base import (
     hole,
 )
 from channels.errors import CannotExpress
-from channels.social_x import DUPLICATE, SocialX
+from channels.posts import DUPLICATE
+from channels.social_x import EVERYBODY, SocialX
 from tests.fakes import x
 from tests.fakes.web import Answer, Trouble
 
@@ -31,7 +32,7 @@ async def provider() -> AsyncIterator[x.FakeX]:
 
 @pytest.fixture
 async def channel(provider: x.FakeX) -> AsyncIterator[SocialX]:
-    async with SocialX("a", "b", "c", "d", api_url=provider.url, timeout_seconds=1.5) as made:
+    async with SocialX("a", "b", {EVERYBODY: "c:d"}, api_url=provider.url, timeout_seconds=1.5) as made:
         yield made
 
 
@@ -130,4 +131,4 @@ async def test_a_value_that_makes_a_post_too_long_is_refused_before_it_is_sent(
 
 def test_words_too_long_for_a_post_cannot_be_prepared() -> None:
     with pytest.raises(CannotExpress, match="1 characters too long"):
-        outgoing(SocialX("a", "b", "c", "d"), "a" * 281)
+        outgoing(SocialX("a", "b", {EVERYBODY: "c:d"}), "a" * 281)

@@ -13,7 +13,7 @@ from channels.email_smtp import EmailSmtp
 from channels.outbox import read_box
 from channels.sms_twilio import SmsTwilio
 from channels.smtp_pool import Server
-from channels.social_x import SocialX
+from channels.social_x import EVERYBODY, SocialX
 from tests.fakes import smtp, twilio
 from tests.fakes.box import keep_showing
 from tests.fakes.control import Control
@@ -37,7 +37,7 @@ async def test_they_run_as_a_process_accept_and_log_what_they_accepted(tmp_path:
             SmsTwilio(
                 twilio.ACCOUNT_SID, [twilio.AUTH_TOKEN], ["+447700900100"], api_url=at["twilio"]
             ) as texts,
-            SocialX("a", "b", "c", "d", api_url=at["x"]) as posts,
+            SocialX("a", "b", {EVERYBODY: "c:d"}, api_url=at["x"]) as posts,
         ):
             taken = [
                 await mail.send(outgoing(Medium.EMAIL, "sam@resident.example", mail)),

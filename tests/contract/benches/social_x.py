@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from channels.base import Channel, Medium
-from channels.social_x import SocialX
+from channels.social_x import EVERYBODY, SocialX
 from tests.contract.bench import SHORT, Arrived, Bench, Case, World
 from tests.fakes import web, x
 
@@ -37,7 +37,7 @@ class XWorld(World):
 async def x_world(to: str, folder: Path) -> AsyncIterator[World]:
     async with (
         x.FakeX() as provider,
-        SocialX("a", "b", "c", "d", api_url=provider.url, timeout_seconds=SHORT) as channel,
+        SocialX("a", "b", {EVERYBODY: "c:d"}, api_url=provider.url, timeout_seconds=SHORT) as channel,
     ):
         yield XWorld(channel, provider, to)
 
@@ -60,7 +60,7 @@ BENCH = Bench(
     impossible={
         Case.BAD_ADDRESS: "a post goes to the account whose keys it has",
         Case.OPTED_OUT: "a post has no recipient",
-        Case.HOOKS: "answers to posts are not read",
+        Case.HOOKS: "it is polled",
     },
     world=x_world,
 )

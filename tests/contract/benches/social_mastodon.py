@@ -1,0 +1,55 @@
+"""The bench of `social_mastodon`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from channels.base import Channel, Medium
+from channels.social_mastodon import SocialMastodon
+from tests.contract.bench import SHORT, Arrived, Bench, Case, World
+from tests.fakes import mastodon, web
+
+
+class MastodonWorld(World):
+    def __init__(self, channel: Channel, provider: mastodon.FakeMastodon, to: str) -> None:
+        self.channel, self._provider, self._to = channel, provider, to
+
+    def arrived(self) -> list[Arrived]:
+        return [Arrived(to=self._to, text=post.text) for post in self._provider.accepted]
+
+    def throttle(self, seconds: int) -> None:
+        self._provider.script("send", mastodon.throttled(seconds))
+
+    async def unplug(self) -> None:
+        await self._provider.stop()
+
+    def cut(self) -> None:
+        self._provider.script("send", web.Trouble.TAKE_AND_CUT)
+
+    def hang(self) -> None:
+        self._provider.script("send", web.Trouble.HANG)
+
+
+@asynccontextmanager
+async def mastodon_world(to: str, folder: Path) -> AsyncIterator[World]:
+    async with (
+        mastodon.FakeMastodon() as provider,
+        SocialMastodon({to: mastodon.TOKEN}, api_url=provider.url, timeout_seconds=SHORT) as channel,
+    ):
+        yield MastodonWorld(channel, provider, to)
+
+
+BENCH = Bench(
+    name="social_mastodon",
+    medium=Medium.SOCIAL,
+    to=mastodon.ACCOUNT,
+    odd_spelling=" Southmere@Police.EXAMPLE ",
+    env={"NOTIFIER_MASTODON_ACCOUNTS": f"{mastodon.ACCOUNT}=token"},
+    required=("NOTIFIER_MASTODON_ACCOUNTS",),
+    impossible={
+        Case.BAD_ADDRESS: "a post goes to an account whose keys it has",
+        Case.OPTED_OUT: "a post has no recipient",
+        Case.HOOKS: "it is polled",
+    },
+    world=mastodon_world,
+)
