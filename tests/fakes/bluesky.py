@@ -173,7 +173,7 @@ class FakeBluesky(FakeWeb):
         if _token(request) not in self._live:
             return _reply(EXPIRED)
         at, limit = int(request.query.get("cursor", 0)), int(request.query["limit"])
-        newest = sorted(self._told, key=lambda each: str(each["indexedAt"]), reverse=True)
+        newest = sorted(self._told, key=lambda each: str(each["indexedAt"]))[::-1]
         body: dict[str, Any] = {"notifications": newest[at : at + limit]}
         if len(newest) > at + limit:
             body["cursor"] = str(at + limit)

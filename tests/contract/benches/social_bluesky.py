@@ -26,8 +26,14 @@ class BlueskyWorld(World):
     def cut(self) -> None:
         self._provider.script("send", web.Trouble.TAKE_AND_CUT)
 
+    def garble(self) -> None:
+        self._provider.script("send", web.Answer(status=200, body={"sense": None}))
+
     def hang(self) -> None:
         self._provider.script("send", web.Trouble.HANG)
+
+    def write_to_us(self, text: str) -> None:
+        self._provider.mention(text)
 
 
 @asynccontextmanager

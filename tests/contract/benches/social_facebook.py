@@ -26,6 +26,9 @@ class FacebookWorld(World):
     def cut(self) -> None:
         self._provider.script("send", web.Trouble.TAKE_AND_CUT)
 
+    def garble(self) -> None:
+        self._provider.script("send", web.Answer(status=200, body={"sense": None}))
+
     def hang(self) -> None:
         self._provider.script("send", web.Trouble.HANG)
 

@@ -32,6 +32,9 @@ class XWorld(World):
     def hang(self) -> None:
         self._x.script("", web.Trouble.HANG)
 
+    def write_to_us(self, text: str) -> None:
+        self._x.mention(text)
+
 
 @asynccontextmanager
 async def x_world(to: str, folder: Path) -> AsyncIterator[World]:
