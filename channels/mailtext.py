@@ -13,6 +13,7 @@ from mailparser_reply.constants import MAIL_LANGUAGES
 from mailparser_reply.parser import EmailMessage
 
 MAX_TEXT = 200_000  # characters kept of one mail's words
+_SCANNED_LINES = 20_000
 _PARSED_TEXT, _PARSED_LINES, _LONGEST_LINE = 20_000, 400, 1_000  # what the reply parser is given
 
 _SKIPPED = frozenset({"script", "style", "head", "title", "template", "noscript"})
@@ -98,7 +99,7 @@ def new_text(text: str, languages: Sequence[str] = ("en",)) -> str:
 def _above_the_quote(text: str) -> str:
     """Text down to the line that announces a quoted mail, or to a quote at the end."""
     lines = text.split("\n")
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines[:_SCANNED_LINES]):
         if number and _announces_a_quote(line[:400], lines[number + 1 : number + 2]):
             return "\n".join(lines[:number])
     while lines and (not lines[-1].strip() or _QUOTED_LINE.match(lines[-1])):

@@ -1,28 +1,52 @@
-"""What a mail system says of a mail of ours: delivery reports, and complaints.
+"""What a mail system says of a mail of ours: who was not reached, and why.
 
-Pure. Called by `mailread`. The parts of a standard report come first (RFC 3464 and 5965); what older systems write
-in their own words is read by flufl.bounce.
+Pure. Called by `mailread`. The parts of a standard report come first (RFC 3464, `delivery_fields`). Older systems write in
+their own words: what flufl.bounce knows of them, and what `bounce_wordings` reads, which knows none of them by name.
 """
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
 from email.message import Message
 from enum import StrEnum
 
 from flufl.bounce import all_failures
 
+from channels import bounce_wordings, delivery_fields, ses_notices
+from channels.bounce_reasons import MAX_REASON, Failure, first_status, reason_of
+from channels.delivery_fields import Bounce, clean_address
+
 # It writes a stack trace for each detector that trips over a mail; what cannot be read is no event here.
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 
 MAX_RECIPIENTS = 50
-MAX_WORDING = 64_000  # octets in which an old system has said its say
-_STATUS = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
-_ADDRESS = re.compile(r"[^\s<>;,\"]{1,64}@[^\s<>;,\"]{1,255}")
+MAX_WORDING, MAX_WORDING_LINES = 64_000, 1_500  # octets and lines in which an old system has said its say
 # What flufl's detectors trip over in mails that no mail system wrote.
 _TRIPS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+_STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
+_SYSTEM_SENDER = re.compile(
+    r"(?i)(?:mailer[-_.]?daemon|post[-_.]?master|mail[-_.]?(?:er|daemon|gate|gateway|system|admin|router|filter|scanner|delivery)|mdaemon|bounces?[+-]?|maildelivery|mmsc|mms"
+    r"|mail-?delivery|deliverystatus|mta|smtp|symantec|messagelabs|ndr|dsn|root|daemon|sysadmin|administrator|notify-dsn|system)(?:[-_.+\d][^@]{0,60})?(?:@|$)"
+)
+_FAILURE_SUBJECT = re.compile(
+    r"(?i)undeliver|non-?deliver|not deliver|deliver(?:y|ed|ing)?[ -](?:status|notification|fail|problem|has|error|report|impossible|incomplete|unsuccess|delay|subsystem)|failed? (?:deliver|mail|message)"
+    r"|returned (?:mail|message|e-?mail|to sender)|mail (?:delivery|system|failure|error|could|not|undeliv|status|returned)|failure notice|failed mail|non.?remis|could not (?:be )?(?:deliver|send|sent)"
+    r"|message (?:delay|you sent|could|not|status|delivery|undeliver|bounced|rejected|returned)|warning: .{0,40}not|nondeliver|rejected|bounce|unzustellbar|unzustellbarkeit|nicht zugestellt|fehlgeschlagen"
+    r"|no (?:se pudo|entregado)|mensagem n|n\S{1,2}o entregue|niet (?:be|af)gelever|onbestelbaar|mancata consegna|impossibile|error (?:sending|deliver|in your|mail)|problem (?:deliver|with|sending)"
+    r"|\u30e1\u30fc\u30eb\u30a8\u30e9\u30fc|\u30a8\u30e9\u30fc|\u9001\u4fe1\u3067\u304d|\u914d\u4fe1|\u9000\u4fe1|\u672a\u9001\u4fe1|re: ?test message|there was an error|unable to|can't deliver|cannot deliver"
+    r"|invalid (?:e-?mail|recipient|address)|user unknown|\bdsn\b|permanent|delivery of|your message|recipient|mail system error|transport"
+)
+_ANSWERS = re.compile(r"(?i)\s{0,3}(?:re|aw|sv|fw|fwd|wg|atb|ymateb|tr|rv|enc)\s{0,2}(?:\[\d{1,3}\])?:")
+_FAILURE_WORDS = re.compile(
+    r"(?i)undeliver|not (?:be )?deliver|n't (?:be )?deliver|deliver[^.]{0,40}(?:fail|error|problem|unable|impossible|delay|unsuccess)|(?:fail|error|trouble|unable|problem|could not|cannot|can't|attempt)[^.]{0,60}deliver"
+    r"|return(?:ed|ing)[^.]{0,30}(?:mail|message|sender)|reject|bounce|permanent (?:error|fatal|fail)|fatal error|unknown (?:user|host|recipient)|(?:user|host|recipient|address|mailbox)[^.]{0,40}"
+    r"(?:unknown|not found|invalid|disabled|full|unavailable|not exist)|transcript of session|non-?delivery|could not be (?:sent|reached|found|delivered|completed)|failure reasons?|does(?:n't| not) exist"
+    r"|no such (?:user|mailbox|address|recipient)|message was not|(?:has|have) failed|unable to (?:send|reach|relay|transfer)|giv(?:en|ing) up|not accept|invalid (?:user|recipient|address)|no valid recipient"
+    r"|following (?:recipient|address|e-?mail)|unzustellbar|konnte nicht|nicht zugestellt|n'a pas pu|no (?:se )?(?:ha |pudo)|n\S{1,2}o (?:foi|p\S?de)|impossibile|over quota|quota exceed|mailbox full"
+    r"|\u9001\u4fe1\u3067\u304d|\u30a8\u30e9\u30fc|\u5931\u6557|\u898b\u3064\u304b\u308a|\u914d\u4fe1"
+)
 
 
 class Report(StrEnum):
@@ -35,12 +59,19 @@ class Report(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounce:
-    """One recipient whom a mail did not reach (yet). status: RFC 3463, empty where none was given."""
+class Circumstances:
+    """What else is known of a mail that may be a report. named: X-Failed-Recipients. ours: whom it is from and to.
 
-    recipient: str
-    status: str
-    permanent: bool
+    is_from_system: its return path is empty, or it names no person. is_absence: it says that somebody is away.
+    """
+
+    subject: str
+    sender: str
+    named: str
+    ours: frozenset[str]
+    is_from_system: bool
+    is_answer: bool
+    is_absence: bool
 
 
 def kind_of(mail: Message) -> Report:
@@ -48,7 +79,7 @@ def kind_of(mail: Message) -> Report:
     if mail.get_content_type() != "multipart/report":
         return Report.NONE
     match str(mail.get_param("report-type", "")).lower():
-        case "delivery-status":
+        case "delivery-status" | "global-delivery-status":
             return Report.DELIVERY
         case "disposition-notification":
             return Report.DISPOSITION
@@ -58,65 +89,96 @@ def kind_of(mail: Message) -> Report:
             return Report.NONE
 
 
-def bounces_of(raw: bytes, parts: Iterable[Message], *, looks_sent_by_a_system: bool) -> tuple[Bounce, ...]:
-    """Who was not reached. The older wordings are tried only where no person seems to have written the mail."""
-    standard = tuple(_unique(_from_status_parts(parts)))
-    if standard or not looks_sent_by_a_system:
-        return standard
-    return tuple(_unique(_from_wording(raw[:MAX_WORDING])))
+def is_system(address: str) -> bool:
+    """Does this address belong to a mail system, by its name?"""
+    return bool(_SYSTEM_SENDER.match(address))
 
 
-def _from_status_parts(parts: Iterable[Message]) -> Iterator[Bounce]:
+def bounces_of(raw: bytes, parts: Sequence[Message], text: str, about: Circumstances) -> tuple[Bounce, ...]:
+    """Who was not reached. The words of a mail are believed only where no person seems to have written it."""
+    reported = [part for part in parts if part.get_content_type() in _STATUS_PARTS]
+    standard = tuple(_unique(bounce for part in reported for bounce in delivery_fields.of_part(part)))
+    if standard:
+        return tuple(_in_other_words(bounce, standard, text) for bounce in standard)
+    if about.sender.endswith(ses_notices.SENDER):
+        return tuple(_unique(ses_notices.of_text(text)))
+    if not _speaks_of_failure(text, about, has_part=bool(reported)):
+        return ()
+    wrapped = tuple(_unique(_from_wrapped(parts)))
+    if wrapped:
+        return wrapped
+    written = tuple(_unique(delivery_fields.of_text(text)))
+    return written or tuple(_unique(_from_words(raw, parts, text, about)))
+
+
+def _speaks_of_failure(text: str, about: Circumstances, *, has_part: bool) -> bool:
+    if has_part or about.named:
+        return True
+    if about.is_absence:
+        return False
+    failed = bool(_FAILURE_SUBJECT.search(about.subject)) and not _ANSWERS.match(about.subject)
+    if not about.is_from_system and (not failed or about.is_answer):
+        return False
+    if about.is_from_system and failed:
+        return True
+    return bool(_FAILURE_WORDS.search(text[:20_000])) or first_status(text[:20_000])[:1] in ("4", "5")
+
+
+def _in_other_words(bounce: Bounce, all_of_it: Sequence[Bounce], text: str) -> Bounce:
+    """The same, with the reason from the text for people where the fields give none, and it can only be about this one."""
+    if bounce.failure is not Failure.OTHER or len(all_of_it) > 1 or bounce.status.startswith("5.2"):
+        return bounce
+    reason = reason_of(bounce.status, text[:MAX_REASON], delayed=bounce.delayed)
+    return replace(bounce, status=reason.status, permanent=reason.permanent, failure=reason.failure)
+
+
+def _from_wrapped(parts: Iterable[Message]) -> Iterator[Bounce]:
+    """Of a report that a scanner on its way put into a mail of its own."""
     for part in parts:
-        if part.get_content_type() not in ("message/delivery-status", "message/global-delivery-status"):
-            continue
-        for block in _blocks(part):
-            recipient = _address(block.get("Final-Recipient") or block.get("Original-Recipient"))
-            action = str(block.get("Action", "")).strip().lower()
-            found = _STATUS.search(str(block.get("Status", "")))
-            status = found[0] if found else ""
-            if recipient and action in ("failed", "delayed", ""):
-                permanent = action == "failed" and not status.startswith("4")
-                yield Bounce(recipient=recipient, status=status, permanent=permanent)
+        inside = part.get_payload()
+        if part.get_content_type() == "message/rfc822" and isinstance(inside, list) and inside:
+            mail = inside[0]
+            if isinstance(mail, Message) and kind_of(mail) is Report.DELIVERY and mail.is_multipart():
+                for each in mail.get_payload():
+                    if isinstance(each, Message) and each.get_content_type() in _STATUS_PARTS:
+                        yield from delivery_fields.of_part(each)
 
 
-def _blocks(part: Message) -> list[Message]:
-    payload = part.get_payload()
-    return [block for block in payload if isinstance(block, Message)] if isinstance(payload, list) else []
+def _from_words(raw: bytes, parts: Sequence[Message], text: str, about: Circumstances) -> list[Bounce]:
+    named = tuple(filter(None, (clean_address(each) for each in about.named.split(","))))
+    told = bounce_wordings.Told(
+        text=text, named=named, ours=about.ours, returned_to=delivery_fields.returned_to(parts)
+    )
+    sure, last = bounce_wordings.read(told), bounce_wordings.by_returned(told)
+    return sure or list(_from_flufl(raw, text)) or last
 
 
-def _from_wording(raw: bytes) -> Iterator[Bounce]:
+def _from_flufl(raw: bytes, text: str) -> Iterator[Bounce]:
     try:
-        mail = message_from_bytes(raw, policy=policy.compat32)
+        mail = message_from_bytes(_beginning(raw), policy=policy.compat32)
         temporary, permanent = all_failures(mail)
     except _TRIPS:
         return
-    status = _first_status(mail)
-    for recipient in sorted(permanent):
-        yield Bounce(recipient=_address(recipient), status=status, permanent=True)
-    for recipient in sorted(temporary - permanent):
-        yield Bounce(recipient=_address(recipient), status=status, permanent=False)
+    reason = reason_of("", text)
+    for recipient in [*sorted(permanent), *sorted(temporary - permanent)]:
+        name = recipient.decode("ascii", "replace") if isinstance(recipient, bytes) else str(recipient)
+        is_final = recipient in permanent and (reason.permanent or reason.failure is Failure.OTHER)
+        yield Bounce(
+            recipient=clean_address(name), status=reason.status, permanent=is_final, failure=reason.failure
+        )
 
 
-def _first_status(mail: Message) -> str:
-    for part in mail.walk():
-        payload = part.get_payload()
-        found = _STATUS.search(payload[:20_000]) if isinstance(payload, str) else None
-        if found:
-            return found[0]
-    return ""
-
-
-def _address(value: object) -> str:
-    """The address in `rfc822; sam@example.com`, in lower case."""
-    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
-    found = _ADDRESS.search(text[:1_000])
-    return found[0].strip(".'()[]").lower() if found else ""
+def _beginning(raw: bytes) -> bytes:
+    return b"\n".join(raw[:MAX_WORDING].split(b"\n", MAX_WORDING_LINES)[:MAX_WORDING_LINES])
 
 
 def _unique(bounces: Iterable[Bounce]) -> Iterator[Bounce]:
-    seen: set[str] = set()
+    """Each recipient once; a failure counts for more than a delay."""
+    seen: dict[str, Bounce] = {}
     for bounce in bounces:
-        if bounce.recipient and bounce.recipient not in seen and len(seen) < MAX_RECIPIENTS:
-            seen.add(bounce.recipient)
-            yield bounce
+        known = seen.get(bounce.recipient)
+        if bounce.recipient and (known is None or (known.delayed and not bounce.delayed)):
+            seen[bounce.recipient] = bounce
+        if len(seen) >= MAX_RECIPIENTS:
+            break
+    yield from seen.values()

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from channels.base import Progress, Receipt
-from channels.reports import Bounce
+from channels.delivery_fields import Bounce
 from notifier.db import Tx
 from notifier.delivery import receipts
 from notifier.delivery.tokens import read_bounce_address

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels.bounce_reasons import Failure
+from channels.delivery_fields import Bounce
 from channels.mailread import Mail, read_mail
-from channels.reports import Bounce, Report
+from channels.reports import Report
 
 HEAD = b"From: Sam Jones <Sam@Resident.example>\r\nTo: r+abc@link.example\r\nSubject: Re: Lamp\r\n"
 
@@ -32,7 +34,7 @@ def test_a_plain_reply_is_read_whole() -> None:
     assert (found.message_id, found.in_reply_to) == ("<a@resident.example>", "<d.xyz@link.example>")
     assert found.references == ("<1@x>", "<d.xyz@link.example>")
     assert found.date == datetime(2026, 3, 4, 4, 6, 7, tzinfo=UTC)
-    assert (found.subject, found.text) == ("Re: Lamp", "Hello\n")
+    assert (found.subject, found.text) == ("Re: Lamp", "Hello")
     assert not found.is_automatic
 
 
@@ -157,11 +159,17 @@ def test_a_standard_report_names_who_was_not_reached_and_which_mail() -> None:
         b"Final-Recipient: rfc822; fine@resident.example\r\nAction: delivered\r\nStatus: 2.0.0",
     )
     assert found.report is Report.DELIVERY
-    assert found.bounces == (
-        Bounce(recipient="gone@resident.example", status="5.1.1", permanent=True),
-        Bounce(recipient="full@resident.example", status="4.2.2", permanent=False),
-        Bounce(recipient="slow@resident.example", status="4.4.1", permanent=False),
+    gone, full, slow = found.bounces
+    assert gone == Bounce(
+        recipient="gone@resident.example", status="5.1.1", permanent=True, failure=Failure.GONE
     )
+    assert (full.recipient, full.status, full.permanent, full.delayed) == (
+        "full@resident.example",
+        "4.2.2",
+        False,
+        False,
+    )
+    assert (slow.recipient, slow.permanent, slow.delayed) == ("slow@resident.example", False, True)
     assert found.about == "<d.xyz@link.example>"
     assert "Dear all" not in found.text
 

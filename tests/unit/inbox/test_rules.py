@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from channels.base import Medium
+from channels.delivery_fields import Bounce
 from channels.mailread import Mail
-from channels.reports import Bounce
 from notifier import config
 from notifier.delivery.tokens import bounce_address, delivery_token, reply_address
 from notifier.errors import Invalid

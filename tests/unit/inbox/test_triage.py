@@ -2,8 +2,9 @@
 
 import pytest
 
+from channels.delivery_fields import Bounce
 from channels.mailread import Mail, read_mail
-from channels.reports import Bounce, Report
+from channels.reports import Report
 from notifier.inbox.triage import of_mail, of_text, plain_words
 from notifier.models import IncomingKind
 

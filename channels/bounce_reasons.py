@@ -1,0 +1,167 @@
+"""Why a mail was not delivered: a status, and what kind of failure it is, from a mail system's own words.
+
+Pure. Called by `delivery_fields` and `bounce_wordings` for each recipient. What the words say counts for more than the
+status beside them: many systems write 5.0.0, 5.1.1 or 5.7.1 for whatever it is.
+Sources: RFC 3463 and 5248 (enhanced status codes), RFC 7504 (556), RFC 7505 (a host that takes no mail).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_REASON = 3_000  # characters of a system's explanation that are looked at
+
+
+class Failure(StrEnum):
+    """What a failure says of the address it was for."""
+
+    GONE = "gone"  # no such mailbox or domain, or it has moved
+    FULL = "full"
+    DISABLED = "disabled"  # there, but it takes no mail at present
+    REFUSED = "refused"  # our words, our server or our signature: not the person's matter
+    LATER = "later"  # not reached in time
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """status: RFC 3463, made up from the words where the system gave none that says anything."""
+
+    status: str
+    failure: Failure
+    permanent: bool
+
+
+# Phrases in lower case, single spaces. `~` stands for a few other characters of the same sentence.
+_ABOUT_US = (
+    "after mail from", "reply to mail from", "response to mail from", "sender address", "sender domain", "domain of sender", "sender~rejected", "sender~denied",
+    "sender~invalid", "sender~not accepted", "sender~not exist", "sender~not found", "sender verify", "unroutable sender", "unrouteable sender", "mail from~reject",
+)  # fmt: skip
+_FULL = (
+    "mailbox~full", "mail box~full", "inbox~full", "full mailbox", "mailbox for~full", "account is full", "folder is full",
+    "quota~exceed", "exceed~quota", "over quota", "overquota", "over~quota", "disk quota", "quota violation", "quota full", "out of storage",
+    "exceed~storage", "exceed~mailbox size", "mailbox size limit", "mailbox size exceed", "not enough storage space", "insufficient~storage space",
+    "insufficient disk", "not enough disk", "too many messages in", "too much mail data", "mailbox too large", "mailbox has exceeded",
+    "postfach~voll", "bo\u00eete~pleine", "boite~pleine", "buz\u00f3n~lleno", "cuota", "casella~piena", "\u6e80\u6761\u3044", "\u4e00\u676f\u306e\u305f\u3081",
+)  # fmt: skip
+_GONE = (
+    "user unknown", "unknown user", "user is unknown", "user~not found", "user~not exist", "user~doesn't exist", "no such user", "no such mailbox",
+    "no such recipient", "no such person", "no such account", "no such address", "no such local", "no such domain", "no such host", "no such email",
+    "unknown recipient", "unknown local", "unknown address", "unknown mailbox", "unknown account", "recipient unknown", "recipient~not found",
+    "recipient~not exist", "recipient~doesn't exist", "recipient is invalid", "mailbox~not found", "mailbox~not exist", "mailbox~doesn't exist", "mailbox unknown",
+    "address~not found", "address~not exist", "address~doesn't exist", "address unknown", "address error", "account~not exist", "account~doesn't exist",
+    "account~not found", "no account", "no mailbox", "invalid recipient", "invalid mailbox", "invalid user", "invalid address", "invalid username",
+    "recipnotfound", "adr.exrecip", "not a valid user", "not a valid mailbox", "not a valid recipient", "not a known user", "is not known", "not listed in",
+    "isn't listed", "not our customer", "nobody by", "non-existent", "nonexistent", "not exist", "couldn't be found", "could not be found", "can't be found",
+    "cannot be found", "unrouteable", "unroutable", "host unknown", "unknown host", "host~not found", "domain~not found", "domain~not exist", "domain~doesn't exist",
+    "host~not exist", "domain name not found", "nxdomain", "name or service not known", "no mx", "null mx", "nullmx", "doesn't accept mail", "does not accept mail",
+    "don't accept mail", "do not accept mail", "unable to resolve", "couldn't find any host", "cannot find~domain", "dns loop", "no longer works", "no longer valid",
+    "no longer in use", "no longer with", "no longer employed", "no longer available", "has moved", "has been moved", "has changed", "recipient no longer on server",
+    "doesn't have a~account", "does not have a~account", "incorrectly constructed", "malformed address", "mailbox unavailable or does", "not local to",
+    "no one by", "unbekannt", "existiert nicht", "inexistente", "n'existe pas", "inconnu", "no existe", "desconocid", "sconosciut", "onbekend", "nieznany",
+    "user doesn't", "action not taken: mailbox unavailable", "address rejected: access denied", "invalid final delivery", "no smtp service", "domain does not exist",
+    "couldn't find a mail exchanger", "not accepting network messages", "no longer accept", "none of the mail servers", "542~rejected", "not able to find",
+    "\u898b\u3064\u304b\u308a\u307e\u305b", "\u898b\u3064\u304b\u3089", "\u89b3\u3064", "could not find",
+ "unable to deliver to~unknown", "not a registered", "mailbox is not found", "invalid local", "unknown email", "bad destination mailbox",
+    "there is no such", "invalid dest", "no valid recipients", "sorry, no mailbox", "does not have an email", "not a member", "user not local",
+    "\u898b\u3064\u304b\u308a\u307e\u305b\u3093", "\u3042\u308a\u307e\u305b\u3093", "\u5b58\u5728\u3057",
+)  # fmt: skip
+_REFUSED = (
+    "spam", "virus", "malware", "phish", "unsolicited", "blacklist", "black list", "blocklist", "block list", "blocked using", "is blocked", "been blocked", "dnsbl",
+    "rbl", "reputation", "greylist", "banned", "dmarc", "spf", "dkim", "unauthenticated", "not authorized", "not authorised", "reverse dns", "ptr record", "rdns", "helo",
+    "content reject", "content filter", "message content", "message rejected", "message refused", "message size", "message too", "message header", "too large", "too big",
+    "size limit", "size exceed", "maximum size", "policy", "relaying denied", "relay access denied", "relay not permitted", "unable to relay", "not permitted to relay",
+    "relaying not", "we do not relay", "access denied", "rate limit", "too many connections", "too many recipients", "too many hops", "too many unwanted", "too many mails",
+    "sending ip", "sending mta", "client host",
+    "your ip", "ip address", "listed at", "listed in", "mail loop", "loop", "attachment", "moderated", "restricted", "non-member", "tls", "certificate", "mail rejete",
+    "rejected for", "header error", "domain filter", "invalid ip", "in your mail", "not allowed to send", "security", "suspicious",
+)  # fmt: skip
+_DISABLED = (
+    "account~disabled", "mailbox~disabled", "user~disabled", "recipient~disabled", "disabled recipient", "disabled user", "account~inactive", "mailbox~inactive",
+    "user~inactive", "account~suspended", "mailbox~suspended", "user~suspended", "account~locked", "mailbox~locked", "account has expired", "mailbox has expired",
+    "account is not active", "mailbox is not active", "out of service", "inactive user", "inactive recipient", "suspended", "deactivated", "account expired",
+)  # fmt: skip
+_LATER = (
+    "timed out", "timeout", "time out", "temporar", "try again", "try later", "deferred", "connection refused", "connection reset", "connection lost", "connection was",
+    "connection died", "expired", "retry", "no answer", "not respond", "unreachable", "no route to host", "network", "too long", "delayed", "unable to connect", "cannot connect",
+    "could not be delivered for", "cannot send message for", "dns error", "lookup failure", "service unavailable", "service not available", "too many hours", "in the queue",
+)  # fmt: skip
+
+
+def _table(phrases: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(
+        "|".join(re.escape(each).replace("\\~", "~").replace("~", "[^.;]{0,40}") for each in phrases)
+    )
+
+
+_BY_WORDS = (
+    (_table(_ABOUT_US), Failure.REFUSED),
+    (_table(_FULL), Failure.FULL),
+    (_table(_GONE), Failure.GONE),
+    (_table(_DISABLED), Failure.DISABLED),
+    (_table(_REFUSED), Failure.REFUSED),
+    (_table(_LATER), Failure.LATER),
+)
+# By subject and detail of a status (RFC 3463 §3), where the words say nothing.
+_BY_STATUS = (
+    (re.compile(r"[45]\.1\.(?:[0-3]|6|10)$|5\.4\.4$"), Failure.GONE),
+    (re.compile(r"[45]\.2\.2$"), Failure.FULL),
+    (re.compile(r"5\.2\.1$"), Failure.DISABLED),
+    (re.compile(r"[45]\.(?:[67]\.\d{1,3}|1\.[789]|2\.3|3\.4)$"), Failure.REFUSED),
+    (re.compile(r"4\.|[45]\.4\."), Failure.LATER),
+)
+_BY_REPLY = {"551": Failure.GONE, "552": Failure.FULL, "556": Failure.GONE}
+_MADE_UP = {
+    Failure.GONE: "5.1.1",
+    Failure.FULL: "5.2.2",
+    Failure.DISABLED: "5.2.1",
+    Failure.REFUSED: "5.7.1",
+    Failure.LATER: "4.4.7",
+    Failure.OTHER: "5.0.0",
+}
+_STATUS = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)")
+_REPLY = re.compile(r"(?<![\d.\-:@\w])[45][0-5]\d(?=[ \-#:>)\]<,]|$)")
+_AFTER_DATA = re.compile(r"(?:end of |reply to (?:the )?|final |after )data\b")
+_NAMES = re.compile(r"<[^<>]{0,320}>|\S{1,64}@\S{1,255}|https?://\S{1,500}")
+_SPACE = re.compile(r"\s+")
+
+
+def reason_of(status: str, words: str, *, delayed: bool = False) -> Reason:
+    """What a system meant. status: its Status field, or nothing. words: what it says of that recipient."""
+    flat = _SPACE.sub(" ", words[:MAX_REASON]).lower()
+    given, said = first_status(status), first_status(flat)
+    best = said if said and (not given or given.endswith(".0.0")) else given
+    plain = _NAMES.sub(" ", flat)  # an address may be called spam@, and a link may lead to /policy
+    found = _REPLY.search(plain)
+    reply = found[0] if found else ""
+    failure = _by_words(plain) or _by_status(best) or _by_reply(reply)
+    if failure is Failure.GONE and _AFTER_DATA.search(plain):  # a filter's way of saying no to the words
+        failure, best = Failure.OTHER, "5.2.0" if not reply.startswith("4") else "4.2.0"
+    permanent = not delayed and (best or reply or _MADE_UP[failure]).startswith("5")
+    if not best or best.endswith(".0.0"):
+        best = _made_up(failure, permanent=permanent)
+    return Reason(status=best, failure=failure, permanent=permanent)
+
+
+def first_status(text: str) -> str:
+    """The first enhanced status in a text, or nothing."""
+    found = _STATUS.search(text)
+    return found[0] if found else ""
+
+
+def _by_words(plain: str) -> Failure | None:
+    return next((failure for pattern, failure in _BY_WORDS if pattern.search(plain)), None)
+
+
+def _by_status(status: str) -> Failure | None:
+    return next((failure for pattern, failure in _BY_STATUS if pattern.match(status)), None)
+
+
+def _by_reply(reply: str) -> Failure:
+    return _BY_REPLY.get(reply, Failure.LATER if reply.startswith("4") else Failure.OTHER)
+
+
+def _made_up(failure: Failure, *, permanent: bool) -> str:
+    status = _MADE_UP[failure]
+    return status if permanent else f"4{status[1:]}"

@@ -1,0 +1,109 @@
+"""Complaints: a reader pressed "this is spam", and their provider tells us.
+
+Pure. Called by `mailread`. The parts of RFC 5965 come first. Before it, Hotmail and others sent the mail back as an
+attachment with a header or two of their own.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from email.message import Message
+
+from channels.delivery_fields import address_in, clean_address, returned_to
+from channels.mailheaders import Headers
+
+MAX_FIELDS = 200
+_FIELD = re.compile(
+    r"(?i)(feedback-type|original-rcpt-to|original-mail-from|removal-recipient|redacted-address)\s{0,4}:\s?(.{0,998})"
+)
+_OLD_SUBJECT = re.compile(
+    r"(?i)(?:complaint about message from|email feedback report|client tos notification|\[?abuse report|fbl report|spam complaint)"
+)
+_NOT_A_COMPLAINT = frozenset({"not-spam", "dkim-failure", "auth-failure", "auth", "dkim"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complaint:
+    """What a reader said of a mail of ours. kind: `abuse`, `opt-out`, `not-spam` … (RFC 5965 §7.3), in lower case.
+
+    recipients: who received it, as far as the report says; often it was taken out.
+    """
+
+    kind: str
+    recipients: tuple[str, ...] = ()
+
+    @property
+    def asks_to_stop(self) -> bool:
+        """Whether nothing more should go to that reader. A report that a signature failed, or of "not spam", asks for nothing."""
+        return self.kind not in _NOT_A_COMPLAINT
+
+
+def complaint_of(parts: Sequence[Message], headers: Headers, subject: str) -> Complaint | None:
+    """The complaint that a mail is, if it is one."""
+    kinds, recipients = _fields(parts)
+    returned = _returned(parts)
+    old = headers.first("X-HmXmrOriginalRecipient") or headers.first("X-Original-Recipient-Of-Complaint")
+    if not kinds and not old and not (_OLD_SUBJECT.match(subject) and returned is not None):
+        return None
+    found = [*recipients, *([clean_address(old)] if old else [])]
+    if not any(found):
+        found = _readers(returned) if returned is not None else [*returned_to(parts)]
+    known = dict.fromkeys(each for each in found if each)
+    return Complaint(kind=next(iter(kinds), "abuse"), recipients=tuple(known)[:50])
+
+
+def _fields(parts: Iterable[Message]) -> tuple[list[str], list[str]]:
+    kinds: list[str] = []
+    recipients: list[str] = []
+    for part in parts:
+        if part.get_content_type() != "message/feedback-report":
+            continue
+        for line in _lines(part)[:MAX_FIELDS]:
+            found = _FIELD.match(line)
+            if not found:
+                continue
+            name, value = found[1].lower(), found[2].strip()
+            if name == "feedback-type":
+                kinds.append(value.lower())
+            elif name in ("original-rcpt-to", "removal-recipient"):
+                recipients.append(address_in(value))
+    return kinds, recipients
+
+
+def _lines(part: Message) -> list[str]:
+    payload = part.get_payload()
+    if isinstance(payload, list):
+        blocks = [each for each in payload if isinstance(each, Message)]
+        return [
+            line
+            for each in blocks[:20]
+            for line in [
+                *(f"{n}: {v}" for n, v in each.raw_items()),
+                *str(each.get_payload())[:20_000].split("\n"),
+            ]
+        ]
+    decoded = part.get_payload(decode=True)
+    text = decoded.decode("utf-8", "replace") if isinstance(decoded, bytes) else str(payload)
+    return text[:50_000].split("\n")
+
+
+def _returned(parts: Iterable[Message]) -> Message | None:
+    for part in parts:
+        inside = part.get_payload()
+        if (
+            part.get_content_type() == "message/rfc822"
+            and isinstance(inside, list)
+            and inside
+            and isinstance(inside[0], Message)
+        ):
+            return inside[0]
+    return None
+
+
+def _readers(mail: Message) -> list[str]:
+    headers = Headers(mail)
+    for name in ("X-HmXmrOriginalRecipient", "X-Rcpt-To", "Delivered-To", "To"):
+        people = headers.people(name)
+        if people:
+            return [address for _, address in people]
+    return []

@@ -1,0 +1,76 @@
+"""Why a mail was not delivered, from a mail system's own words."""
+
+import time
+
+import pytest
+
+from channels.bounce_reasons import Failure, reason_of
+
+REASONS = [
+    # the Status field, the words, and what they mean
+    ("5.1.1", "smtp; 550 5.1.1 <sam@resident.example>... User unknown", "5.1.1", Failure.GONE, True),
+    ("5.0.0", "550 no such mailbox here", "5.1.1", Failure.GONE, True),
+    ("", "550 Requested action not taken: mailbox unavailable", "5.1.1", Failure.GONE, True),
+    ("", "Host or domain name not found. Name service error", "5.1.1", Failure.GONE, True),
+    ("", "Der Empf\u00e4nger ist unbekannt", "5.1.1", Failure.GONE, True),
+    (
+        "",
+        "\u30e1\u30fc\u30eb\u30a2\u30c9\u30ec\u30b9\u304c\u898b\u3064\u304b\u308a\u307e\u305b\u3093",
+        "5.1.1",
+        Failure.GONE,
+        True,
+    ),
+    ("5.7.1", "550 5.7.1 user unknown", "5.7.1", Failure.GONE, True),
+    ("4.1.1", "450 4.1.1 user unknown, try later", "4.1.1", Failure.GONE, False),
+    ("5.2.2", "552 5.2.2 over quota", "5.2.2", Failure.FULL, True),
+    ("", "452 the mailbox of this user is full", "4.2.2", Failure.FULL, False),
+    ("", "550 account has been disabled", "5.2.1", Failure.DISABLED, True),
+    (
+        "5.1.1",
+        "550 blocked using a blocklist, see https://unknown.example/user",
+        "5.1.1",
+        Failure.REFUSED,
+        True,
+    ),
+    ("", "554 Message rejected as spam by content filtering", "5.7.1", Failure.REFUSED, True),
+    (
+        "5.7.26",
+        "unauthenticated mail is not accepted due to the domain's DMARC policy",
+        "5.7.26",
+        Failure.REFUSED,
+        True,
+    ),
+    ("", "553 5.1.8 sender address rejected: domain not found", "5.1.8", Failure.REFUSED, True),
+    ("", "552 message too large", "5.7.1", Failure.REFUSED, True),
+    ("4.4.1", "connection timed out", "4.4.1", Failure.LATER, False),
+    ("", "421 try again later", "4.4.7", Failure.LATER, False),
+    ("", "550 user unknown (in reply to end of DATA command)", "5.2.0", Failure.OTHER, True),
+    ("5.3.0", "", "5.3.0", Failure.OTHER, True),
+    ("5.7.1", "", "5.7.1", Failure.REFUSED, True),
+    ("", "something else", "5.0.0", Failure.OTHER, True),
+]
+
+
+@pytest.mark.parametrize(("status", "words", "read", "failure", "permanent"), REASONS)
+def test_a_reason_is_read_from_status_and_words(
+    status: str, words: str, read: str, failure: Failure, *, permanent: bool
+) -> None:
+    found = reason_of(status, words)
+    assert (found.status, found.failure, found.permanent) == (read, failure, permanent)
+
+
+def test_an_address_or_a_link_is_no_reason() -> None:
+    assert (
+        reason_of("", "550 <spam@policy.example> see https://blocked.example/virus").failure is Failure.OTHER
+    )
+
+
+def test_what_is_only_delayed_is_not_permanent() -> None:
+    assert not reason_of("5.4.7", "expired", delayed=True).permanent
+
+
+@pytest.mark.parametrize("word", ["mailbox ", "user ", "over ", "exceed ", "5.1.", "<", "a@b ", "550 "])
+def test_endless_words_are_read_in_a_moment(word: str) -> None:
+    began = time.process_time()
+    reason_of("", word * (1_000_000 // len(word)))
+    assert time.process_time() - began < 0.05

@@ -1,0 +1,121 @@
+"""Who was not reached, in the words of many mail systems, restated; and what only looks like that."""
+
+import json
+import time
+
+import pytest
+
+from channels.bounce_wordings import Told, by_returned, read
+from channels.mailread import read_mail
+
+SAM, KIM = "sam@resident.example", "kim@resident.example"
+BELOW = (
+    "\n--- Below this line is a copy of the message.\n\nFrom: us@link.example\nTo: other@resident.example\n"
+)
+WORDINGS = {
+    "address and reason below it": f"I could not deliver it.\n\n<{SAM}>:\n550 no such user\n",
+    "address and reason in a line": f"These failed:\n\n  {SAM}: 550 5.1.1 user unknown\n",
+    "address alone": f"The following address(es) failed:\n\n  {SAM}\n    all hosts have been failing\n",
+    "sendmail": f"  ----- The following addresses had permanent fatal errors -----\n<{SAM}>\n\n ----- Transcript -----\n550 <{SAM}>... User unknown\n",
+    "arrows": f">>> {SAM} <{SAM}>\n550 sorry\n",
+    "in a sentence": f"There was an error delivering your mail to <{SAM}>.\n\nmx did not like our RCPT TO:\n550 5.1.1 no\n",
+    "rejected in a sentence": f"Server <mx.example> rejected recipient <{SAM}> (RCPT). It said: [550 5.1.1]\n",
+    "as a field": f"Recipient address: {SAM}\nReason: no such mailbox\n",
+    "X.400": f"did not reach the following recipient(s):\n\nc=GB;o=Corp;dda:SMTP={SAM}; on Fri, 4 Oct\n  The recipient name is not recognized\n",
+    "with a day": f"did not reach the following recipient(s):\n\n{SAM} on Thu, 11 Jul 2002\n   not recognized\n",
+    "transcript": f"In:  MAIL FROM:<us@link.example>\nOut: 250 ok\nIn:  RCPT TO:<{SAM}>\nOut: 550 5.1.1 no\n",
+    "mailto": f"Delivery has failed to these recipients:\n\n{SAM}<mailto:{SAM}>\nThe address you entered couldn't be found.\n",
+    "whom to ask is not who failed": f"For help contact <help@mx.example>\n\n<{SAM}>: host mx.example said: 550 no\n",
+    "made from another": f"These failed:\n\n  {SAM}\n    (generated from list@mx.example)\n    550 no\n",
+    "who sent it is not who failed": f"A message sent by\n\n  <editor@link.example>\n\ncould not be delivered:\n\n  {SAM}\n    unroutable\n",
+}
+
+
+@pytest.mark.parametrize("name", WORDINGS)
+def test_who_was_not_reached_is_read_from_the_words(name: str) -> None:
+    told = Told(text=WORDINGS[name] + BELOW, ours=frozenset({"us@link.example"}))
+    assert [bounce.recipient for bounce in read(told)] == [SAM]
+
+
+def test_each_of_several_has_its_own_reason() -> None:
+    text = f"Failed:\n\n{SAM}: 550 5.2.2 Mailbox full\n{KIM}: 550 5.1.1 User unknown\n"
+    assert {bounce.recipient: bounce.status for bounce in read(Told(text=text))} == {
+        SAM: "5.2.2",
+        KIM: "5.1.1",
+    }
+
+
+def test_who_was_answered_with_yes_did_not_fail() -> None:
+    text = f"RCPT TO:<{KIM}>\n250 ok\nRCPT TO:<{SAM}>\n"
+    assert [bounce.recipient for bounce in read(Told(text=text))] == [SAM]
+
+
+def test_a_header_names_them_where_words_do_not() -> None:
+    assert [bounce.recipient for bounce in read(Told(text="It failed.", named=(SAM, KIM)))] == [SAM, KIM]
+
+
+def test_a_returned_mail_with_one_recipient_is_about_that_one() -> None:
+    one = f"It failed.\n\n--- Original message follows ---\n\nFrom: us@link.example\nTo: Sam <{SAM}>\n"
+    assert [bounce.recipient for bounce in by_returned(Told(text=one))] == [SAM]
+    assert by_returned(Told(text=f"{one}\n", returned_to=(SAM, KIM))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a@b.c ",
+        "<",
+        '"a" <',
+        "user @ ",
+        "deliver fail @ ",
+        "rcpt to:",
+        "550 a@b.c\n",
+        "original message ",
+        "\n",
+    ],
+)
+def test_endless_words_are_read_in_a_moment(line: str) -> None:
+    told = Told(text=line * (1_000_000 // len(line)))
+    for reader in (read, by_returned):
+        began = time.process_time()
+        reader(told)
+        assert time.process_time() - began < 0.1  # 50 ms, and as much again for a busy machine
+
+
+FAILED = f"\n\nIt could not be delivered:\n\n<{SAM}>: 550 no such user\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: Kim <kim@resident.example>\nSubject: Re: Lamp",
+        "From: Kim <kim@resident.example>\nSubject: Fwd: Undelivered Mail Returned to Sender",
+        "From: Kim <kim@resident.example>\nSubject: Undeliverable parcel\nIn-Reply-To: <1@x.example>",
+        "From: kim@resident.example\nReturn-Path: <>\nSubject: Out of office: Lamp",
+        "From: kim@resident.example\nSubject: Automatic reply: delivery failed",
+    ],
+)
+def test_what_a_person_writes_about_a_failure_is_no_bounce(head: str) -> None:
+    assert read_mail((head + FAILED).encode()).bounces == ()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: MAILER-DAEMON\nSubject: failure notice",
+        "From: <>\nSubject: whatever",
+        "From: Postmaster@mx.example\nSubject: Mail System Error",
+        "From: help@mx.example\nReturn-Path: <>\nSubject: Mail",
+        "From: robot@mx.example\nSubject: Undelivered Mail Returned to Sender",
+    ],
+)
+def test_what_a_mail_system_writes_about_a_failure_is_a_bounce(head: str) -> None:
+    assert [bounce.recipient for bounce in read_mail((head + FAILED).encode()).bounces] == [SAM]
+
+
+def test_a_bounce_that_amazon_sends_as_a_notification_is_read() -> None:
+    said = {"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": SAM, "status": "5.1.1"}]}
+    body = json.dumps({"notificationType": "Bounce", "bounce": said})
+    raw = f"From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\n\n{body}\n--\nbye\n"
+    found = read_mail(raw.encode()).bounces
+    assert [(bounce.recipient, bounce.permanent) for bounce in found] == [(SAM, True)]
