@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # markdown-it costs a fifth of a second; pages without Markdo
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-TAGS = {"p", "strong", "em", "ul", "ol", "li", "a", "h2", "h3", "br"}
+TAGS = {"p", "strong", "em", "ul", "ol", "li", "a", "h2", "h3", "h4", "br"}
 ATTRIBUTES: dict[str, set[str]] = {"a": {"href"}, "*": set()}
 SCHEMES = {"http", "https", "mailto", "tel"}
 
@@ -29,16 +29,19 @@ _FIELD = re.compile(
 )
 _TARGET = re.compile(r"\]\(\s*<?([^\s)>]{1,2000})|<([A-Za-z][A-Za-z0-9+.-]{1,30}:[^\s<>]{0,2000})>")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_LONGEST_RULE = 40
 _BARE_ADDRESS = re.compile(r"https?://[^\s<>()\"']{1,500}[^\s<>()\"'.,;:!?]")
 
 
-def html(markdown: str) -> Markup:
-    """Safe HTML: p, strong, em, lists, links to the web, mail and telephones, h2, h3."""
+def html(markdown: str, *, under: int = 1) -> Markup:
+    """Safe HTML: p, strong, em, lists, links to the web, mail and telephones, two levels of heading.
+
+    under: the level of the heading it stands below, 1 or 2. No level is left out on the way down.
+    """
     parser = _parser()
     tokens = parser.parse(without_holes(markdown))
+    _set_levels(tokens, under)
     for token in tokens:
-        if token.type.startswith("heading"):
-            token.tag = "h2" if token.tag < "h3" else "h3"
         if token.children:
             token.children = list(_with_links(token.children))
     made = parser.renderer.render(tokens, parser.options, {})
@@ -47,9 +50,12 @@ def html(markdown: str) -> Markup:
     )
 
 
-def plain(markdown: str) -> str:
-    """The same words without marks; a link's address follows its words in brackets."""
-    return "\n\n".join(_blocks(_parser().parse(without_holes(markdown)))).strip()
+def plain(markdown: str, *, underlined: bool = False) -> str:
+    """The same words without marks; a link's address follows its words in brackets.
+
+    underlined: headings are, where there is room for it.
+    """
+    return "\n\n".join(_blocks(_parser().parse(without_holes(markdown)), underlined)).strip()
 
 
 def check_text(markdown: str) -> list[str]:
@@ -88,6 +94,17 @@ def _parser() -> "MarkdownIt":
     return MarkdownIt("commonmark", {"html": False, "breaks": True}).disable(_NOT_OURS)
 
 
+def _set_levels(tokens: "Sequence[Token]", under: int) -> None:
+    """Headings one or two levels down, as they were typed; two only where there was one before."""
+    first, second, is_below = f"h{under + 1}", f"h{under + 2}", False
+    for token in tokens:
+        if token.type == "heading_open":
+            token.tag = second if is_below and token.tag > "h2" else first
+            is_below, last = True, token.tag
+        elif token.type == "heading_close":
+            token.tag = last
+
+
 def _with_links(tokens: "Sequence[Token]") -> "Iterator[Token]":
     """The same words, with every bare web address outside a link made one."""
     inside = 0
@@ -112,12 +129,15 @@ def _text(words: str) -> "Token":
     return Token("text", "", 0, content=words)
 
 
-def _blocks(tokens: "Sequence[Token]") -> Iterator[str]:
+def _blocks(tokens: "Sequence[Token]", underlined: bool) -> Iterator[str]:
     """One string for each paragraph, heading and list."""
+    is_heading = False
     lists: list[tuple[str, int]] = []
     lines: list[str] = []
     for token in tokens:
         match token.type:
+            case "heading_open" | "heading_close":
+                is_heading = token.type == "heading_open"
             case "bullet_list_open" | "ordered_list_open":
                 start = int(token.attrGet("start") or 1) if token.type.startswith("ordered") else 0
                 lists.append((token.type, start))
@@ -134,7 +154,11 @@ def _blocks(tokens: "Sequence[Token]") -> Iterator[str]:
             case "inline":
                 words = _inline(token.children or [])
                 if not lists:
-                    yield words
+                    yield (
+                        f"{words}\n{'-' * min(len(words), _LONGEST_RULE)}"
+                        if is_heading and underlined
+                        else words
+                    )
                 elif lines[-1].endswith(("- ", ". ")) and not lines[-1].strip("-. 0123456789"):
                     lines[-1] += words
                 else:

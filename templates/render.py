@@ -18,6 +18,7 @@ from channels.base import Content, Medium, hole, without_holes
 from templates import dates
 from templates.dates import long_date
 from templates.languages import ENGLISH, direction
+from templates.mail import beginning, in_short_lines, with_inline_styles
 from templates.markdown import check_text, html, plain
 
 __all__ = ["check_text", "html", "long_date", "message", "notice", "page", "plain"]
@@ -45,7 +46,7 @@ def message(medium: Medium, language: str, words: Mapping[str, Any]) -> Content:
     """
     values = _safe(words)
     values["title"] = " ".join(values["title"].split())
-    values["text"] = plain(words["body"])
+    values["text"] = plain(words["body"], underlined=medium is Medium.EMAIL)
     if medium is Medium.EMAIL:
         values["body_html"] = html(words["body"])
     if medium is Medium.SOCIAL:
@@ -75,8 +76,8 @@ def _content(template: str, medium: Medium, language: str, values: dict[str, Any
     match medium:
         case Medium.EMAIL:
             subject = " ".join(_file(template, "subject.txt", language, values).split())
-            text = _file(template, "email.txt", language, values)
-            rich = _file(template, "email.html", language, values | {"subject": subject})
+            text = in_short_lines(_file(template, "email.txt", language, values))
+            rich = with_inline_styles(_file(template, "email.html", language, values | {"subject": subject}))
             return Content(
                 medium=medium, language=language, subject=subject, text=text, html=rich, sender_name=sender
             )
@@ -155,7 +156,13 @@ def _messages() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"sentence": _sentence, "markdown": html, "plain": plain, "listed": _listed}
+    environment.filters |= {
+        "sentence": _sentence,
+        "markdown": html,
+        "plain": plain,
+        "listed": _listed,
+        "beginning": beginning,
+    }
     environment.tests |= {"right_to_left": lambda language: direction(language) == "rtl"}
     return environment
 

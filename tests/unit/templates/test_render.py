@@ -87,7 +87,7 @@ def test_every_template_renders_in_every_language_and_medium(
     if medium is Medium.EMAIL:
         assert content.subject
         assert "\n" not in content.subject
-        assert content.html.startswith("<!doctype html>")
+        assert content.html.lower().startswith("<!doctype html>")
         assert "999" in content.html
         assert "999" in content.text
 
@@ -96,8 +96,8 @@ def test_every_template_renders_in_every_language_and_medium(
 def test_every_email_is_html_a_screen_reader_can_follow(template: str, medium: Medium, language: str) -> None:
     made = rendered(template, medium, language).html
     frame = language if (MESSAGES / template / language).is_dir() else "en"
-    assert f'<html lang="{frame}">' in made
-    assert made.count("<h1") == (0 if template == "answer" else 1)
+    assert f'<html lang="{frame}" dir="ltr">' in made
+    assert made.count("<h1") == 1
     assert "<img" not in made
     assert made.count("<table") == made.count('role="presentation"')
 
@@ -196,8 +196,8 @@ def test_welsh_is_used_where_it_is_and_english_stands_in_file_by_file() -> None:
 
 def test_the_words_of_a_message_say_their_own_language_and_direction() -> None:
     made = rendered("message", Medium.EMAIL, "ur").html
-    assert '<html lang="en">' in made
-    assert '<div lang="ur" dir="rtl">' in made
+    assert '<html lang="en" dir="ltr">' in made
+    assert '<div lang="ur" dir="rtl" style="text-align: right;">' in made
 
 
 @pytest.mark.parametrize(
