@@ -9,12 +9,12 @@ from sqlalchemy import Row, select, update
 
 from channels.base import Medium
 from notifier.broadcast import correct
-from notifier.broadcast.draft import NO_REPLIES, asks_for_replies
+from notifier.broadcast.draft import NO_REPLIES
 from notifier.broadcast.narrow import counted, criteria_of
 from notifier.broadcast.narrow import frozen as frozen_criteria
 from notifier.db import Tx
 from notifier.delivery.canary import is_wanted
-from notifier.delivery.numbers import can_ask
+from notifier.delivery.numbers import asks_for_replies, can_ask
 from notifier.errors import Conflict, NotFound
 from notifier.models import (
     Canary,

@@ -15,7 +15,7 @@ from notifier.broadcast import narrow
 from notifier.broadcast.kinds import lane_of
 from notifier.broadcast.narrow import Narrow
 from notifier.db import Tx
-from notifier.delivery.numbers import can_ask
+from notifier.delivery.numbers import asks_for_replies, can_ask
 from notifier.errors import Conflict, Invalid, NotFound
 from notifier.models import Kind, Message, MessageArea, MessageState, MessageText, MessageTopic
 from subscribers.dialects import insert_for
@@ -124,11 +124,6 @@ async def save(tx: Tx, draft: Draft, *, team: UUID, author: UUID | None, message
     )
     await _write_texts(tx, id_, draft)
     return id_
-
-
-def asks_for_replies(kind: str, reply_by: datetime | None) -> bool:
-    """Does a message want an answer, so that it may only go where one can come back from? Pure."""
-    return kind == Kind.CONSULTATION or reply_by is not None
 
 
 def content_hash(title: str, body: str) -> bytes:

@@ -24,9 +24,17 @@ from notifier.delivery import marks
 from notifier.delivery.claim import Claimed
 from notifier.delivery.limit import at_most
 from notifier.delivery.marks import Marks
-from notifier.delivery.numbers import NO_SENDERS, Senders, Want, leased, may_send_from, senders_of
+from notifier.delivery.numbers import (
+    NO_SENDERS,
+    Senders,
+    Want,
+    asks_for_replies,
+    leased,
+    may_send_from,
+    senders_of,
+)
 from notifier.delivery.tokens import Names, attempt_token, links_of, names_of
-from notifier.models import Delivery, Kind, Lane, Message, MessageText, Notice, NoticeKind, Team
+from notifier.models import Delivery, Lane, Message, MessageText, Notice, NoticeKind, Team
 from subscribers.models import Area
 from subscribers.signing import Keys
 from templates import render
@@ -320,7 +328,7 @@ async def words_of_message(
         "service_name": settings.service_name,
         "force_name": settings.force_name,
     }
-    asks = row.kind == Kind.CONSULTATION or row.reply_by is not None
+    asks = asks_for_replies(row.kind, row.reply_by)
     return Words(
         template="message",
         variables=variables,

@@ -6,6 +6,7 @@ has no choice there is none, and nothing is read or written. Called by `content`
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from channels.senders import of as of_addresses
 from notifier.carriers import Carrier
 from notifier.db import Tx
 from notifier.delivery.fast import Shape, is_one_of
-from notifier.models import NumberLease, TeamContactPoint, TeamUse
+from notifier.models import Kind, NumberLease, TeamContactPoint, TeamUse
 from subscribers.contact_points import ADDRESS
 from subscribers.dialects import insert_for
 from subscribers.models import ContactPoint
@@ -80,6 +81,11 @@ async def senders_of(tx: Tx, team: UUID | None, channel: str, *, default: Sequen
         can_reply=bool(replying) if addresses else carrier.can_reply,
         alone=frozenset(each.address for each in own if each.teams == 1),
     )
+
+
+def asks_for_replies(kind: str, reply_by: datetime | None) -> bool:
+    """Does a message want an answer, so that it may only go where one can come back from? Pure."""
+    return kind == Kind.CONSULTATION or reply_by is not None
 
 
 async def can_ask(tx: Tx, team: UUID) -> bool:

@@ -33,7 +33,7 @@ async def quietly(work: Awaitable[T], name: str, stopping: asyncio.Event) -> T |
 
 async def every(
     seconds: float,
-    act: Callable[[], Awaitable[None]],
+    act: Callable[[], Awaitable[object]],
     stopping: asyncio.Event,
     *,
     factor: float,

@@ -15,6 +15,7 @@ from notifier.delivery.sweep import forget_leases
 from notifier.jobs import Handler, Jobs
 from notifier.models import Lane
 from notifier.runtime import Service
+from notifier.worker.detours import DETOUR_SECONDS, LEAST_DETOUR_SECONDS, Detours
 from notifier.worker.doorbell import Doorbell
 from notifier.worker.governor import Governor
 from notifier.worker.heartbeat import BEAT_SECONDS, LEAST_BEAT_SECONDS, Heartbeat
@@ -48,6 +49,8 @@ class Worker:
         self._doorbell = Doorbell(service, jobs, self._pipelines, self._stopping, alarm=self._watch.tell)
         self._upkeep = Upkeep(service, self._contents, self._doorbell.close, self._stopping)
 
+        self._detours = Detours(service, self._stopping)
+
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """What each job of the doorbell does."""
@@ -72,6 +75,8 @@ class Worker:
             serving.append(tasks.create_task(self._rescue()))
             serving.append(tasks.create_task(self._tidy()))
             serving.append(tasks.create_task(self._watch_over()))
+            if self._detours.is_wanted:
+                serving.append(tasks.create_task(self._find_ways()))
             await asyncio.wait(serving)
             ringing.cancel()
             proving.cancel()
@@ -98,6 +103,10 @@ class Worker:
     async def gather_digests(self) -> None:
         """Plan the digests that are due now: for tests and commands that wait."""
         await self._upkeep.gather_digests()
+
+    async def fail_over(self) -> int:
+        """Move what waits for a channel out of order, now: for tests and commands that wait."""
+        return await self._detours.look()
 
     def _pipeline(self, lane: Lane) -> Pipeline:
         return Pipeline(self.service, lane, self.owner, contents=self._contents, seams=self.governor)
@@ -142,6 +151,10 @@ class Worker:
             factor=self._factor,
             least=LEAST_SWEEP_SECONDS,
         )
+
+    async def _find_ways(self) -> None:
+        look = self.fail_over
+        await every(DETOUR_SECONDS, look, self._stopping, factor=self._factor, least=LEAST_DETOUR_SECONDS)
 
     async def _tidy(self) -> None:
         async def tidy() -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from notifier.carriers import Carriers
 from notifier.db import Tx
+from notifier.delivery import failover
 from notifier.delivery.standing import ChannelStanding, HoldStanding, sending_state
 from notifier.models import BreakerState, HoldScope
 
@@ -26,8 +27,9 @@ async def banner(tx: Tx, teams: Collection[UUID] | None) -> Banner | None:
     carried = _carried(tx.carriers)
     lines = [line for each in state.holds if (line := _of_hold(each, teams, carried))]
     held = {each.key for each in state.holds if each.scope == HoldScope.CHANNEL}
+    out_of_order = held | {each.name for each in state.channels if not each.domain}
     lines += [
-        _of_channel(each, carried[each.name])
+        _of_channel(each, carried[each.name], has_another=_has_another(tx.carriers, each.name, out_of_order))
         for each in state.channels
         if not each.domain and each.name in carried and each.name not in held
     ]
@@ -48,7 +50,20 @@ def _of_hold(
             return ("What the team sends is held.", because) if concerns else None
 
 
-def _of_channel(channel: ChannelStanding, what: str) -> tuple[str, str]:
+def _has_another(carriers: Carriers, channel: str, out_of_order: Collection[str]) -> bool:
+    """Does another channel that works carry each medium it carries, so that what waits goes by that?"""
+    return all(
+        medium in failover.MEDIA and any(each.channel not in out_of_order for each in carriers.all_of(medium))
+        for medium in carriers.by_channel()[channel]
+    )
+
+
+def _of_channel(channel: ChannelStanding, what: str, *, has_another: bool) -> tuple[str, str]:
+    if has_another:
+        return (
+            f"{what} go out another way just now.",
+            "One of the two ways is out of order. Some may be late.",
+        )
     if channel.state is BreakerState.OPERATOR:
         return f"{what} cannot be sent.", f"Whoever runs the service must act. {WAITS}"
     return f"{what} are not going out just now.", f"They are tried again by themselves. {WAITS}"
