@@ -33,6 +33,7 @@ from channels.events import (
     Incoming,
     Media,
     MediaRefused,
+    OptedOut,
     Progress,
     Receipt,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Media",
     "MediaRefused",
     "Medium",
+    "OptedOut",
     "Outcome",
     "Outgoing",
     "Prepared",

@@ -54,7 +54,18 @@ class Incoming:
     media: tuple[str, ...] = ()
 
 
-Event = Receipt | Incoming
+@dataclass(frozen=True, kw_only=True)
+class OptedOut:
+    """Somebody told the provider that they want no more from us. It says nothing of any one message."""
+
+    event_id: str
+    medium: Medium
+    address: str
+    at: datetime | None
+    raw: bytes
+
+
+Event = Receipt | Incoming | OptedOut
 
 
 @dataclass(frozen=True, kw_only=True)

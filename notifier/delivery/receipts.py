@@ -19,6 +19,7 @@ from notifier.delivery.record import follow_digests
 from notifier.delivery.replay import STATE, is_superseded, outweighs
 from notifier.delivery.tokens import read_attempt_token
 from notifier.models import Alarm, Attempt, Delivery, DeliveryState, ReceiptRow
+from subscribers import contact_points, suppression
 from subscribers.dialects import insert_for
 from subscribers.models import ContactPoint, ContactPointState
 
@@ -199,11 +200,15 @@ async def _end_address(tx: Tx, delivery: int, progress: Progress) -> None:
     contact_point: UUID | None = await tx.scalar(
         select(Delivery.contact_point_id).where(Delivery.id == delivery)
     )
-    ended = ContactPointState.BOUNCED if progress is Progress.BOUNCED else ContactPointState.STOPPED
+    if progress is Progress.COMPLAINED and contact_point is not None:  # as lasting as their own wish to stop
+        contact = await contact_points.hold(tx, contact_point)
+        if contact is not None:
+            await suppression.stop(tx, contact, source="complaint", actor="provider")
+        return
     await tx.execute(
         update(ContactPoint)
         .where(ContactPoint.id == contact_point, ContactPoint.state == ContactPointState.ACTIVE)
-        .values(state=ended, stopped_at=tx.now)
+        .values(state=ContactPointState.BOUNCED, stopped_at=tx.now)
     )
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from channels import addresses
-from channels.base import Incoming, Medium
+from channels.base import Incoming, Medium, OptedOut
 from channels.errors import BadAddress
 from notifier.db import Tx
 from notifier.models import IncomingKind, IncomingRow, IncomingState
@@ -53,7 +53,23 @@ async def quarantine(tx: Tx, channel: str, medium: Medium, body: bytes, reason: 
     unread = Incoming(
         event_id=sha256(body).hexdigest(), medium=medium, sender="", recipient="", text="", at=None, raw=body
     )
-    return await _keep(tx, channel, unread, state=IncomingState.QUARANTINED, reason=reason)
+    return await _keep(
+        tx, channel, unread, state=IncomingState.QUARANTINED, kind=IncomingKind.UNREADABLE, reason=reason
+    )
+
+
+async def file_opt_out(tx: Tx, channel: str, event: OptedOut, *, reason: str) -> Stored | Duplicate:
+    """Keep a provider's word that somebody left; there is nothing to route. Safe to run twice by (channel, event_id)."""
+    left = Incoming(
+        event_id=event.event_id,
+        medium=event.medium,
+        sender=event.address,
+        recipient="",
+        text="",
+        at=event.at,
+        raw=event.raw,
+    )
+    return await _keep(tx, channel, left, state=IncomingState.FILED, kind=IncomingKind.STOP, reason=reason)
 
 
 def mail_event(raw: bytes, *, mail_from: str | None = None, recipients: Sequence[str] = ()) -> Incoming:
@@ -100,7 +116,13 @@ def normalised(sender: str, medium: Medium) -> str:
 
 
 async def _keep(
-    tx: Tx, channel: str, event: Incoming, *, state: IncomingState, reason: str | None = None
+    tx: Tx,
+    channel: str,
+    event: Incoming,
+    *,
+    state: IncomingState,
+    kind: IncomingKind | None = None,
+    reason: str | None = None,
 ) -> Stored | Duplicate:
     made = new_id()
     sender = _whole(normalised(event.sender, event.medium))
@@ -116,7 +138,7 @@ async def _keep(
         "raw_sealed": tx.keys.seal(RAW, made, event.raw),
         "received_at": tx.now,
         "state": state,
-        "kind": IncomingKind.UNREADABLE if state is IncomingState.QUARANTINED else None,
+        "kind": kind,
         "reason": reason[:200] if reason else None,
     }
     unique = ["channel", "event_id"]

@@ -7,16 +7,17 @@ answered all the same, so that nobody sends it for ever. Unsigned calls get an e
 import hmac
 import time
 from collections.abc import Sequence
+from typing import assert_never
 
 import structlog
 from aiohttp import web
 
-from channels.base import Event, HookReply, HookRequest, Incoming, Medium, Receipt, TakesHooks
+from channels.base import Event, HookReply, HookRequest, Incoming, Medium, OptedOut, Receipt, TakesHooks
 from channels.errors import BadHook
 from notifier.config import Settings
 from notifier.db import Tx
 from notifier.delivery import receipts
-from notifier.inbox import receive
+from notifier.inbox import opted_out, receive
 from notifier.web.service import database, service, settings
 
 log = structlog.get_logger()
@@ -87,10 +88,17 @@ def is_signed(headers: Sequence[str], body: bytes, settings: Settings, *, now: f
 
 async def _keep(tx: Tx, channel: str, event: Event) -> None:
     match event:
+        case Incoming(medium=Medium.EMAIL):  # whichever door it came in by, and however often
+            recipients = [event.recipient] if event.recipient else []
+            await receive.store(tx, receive.MAIL, receive.mail_event(event.raw, recipients=recipients))
         case Incoming():
             await receive.store(tx, channel, event)
         case Receipt():
             await receipts.record(tx, channel, event)
+        case OptedOut():
+            await opted_out.keep(tx, channel, event)
+        case _:
+            assert_never(event)
 
 
 async def _quarantine(request: web.Request, name: str, body: bytes, reason: str) -> None:
