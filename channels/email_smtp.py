@@ -8,11 +8,11 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import aiosmtplib
 
@@ -81,7 +81,7 @@ class EmailSmtp(OneMedium):
         timeout_seconds=660,  # before the text, and after it
         names_attempt=False,
     )
-    variables = (
+    variables: ClassVar[Sequence[Variable]] = (
         Variable(
             name="NOTIFIER_SMTP_URL",
             meaning="Mail server: smtp://user:password@host:587 or smtps://…; ?starttls=never|always|auto",

@@ -4,7 +4,7 @@ A new channel adds a file to `benches/` and no test.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,6 +30,7 @@ class Case(StrEnum):
     BAD_ADDRESS = "bad address"
     OPTED_OUT = "opted out"
     HOOKS = "hooks"
+    CHANGED = "a call's body changed on its way"
     LOOK_UP = "look-up"
 
 
@@ -76,9 +77,36 @@ class World(ABC):
         """Genuine calls of the provider, each with at least one event; one of each kind the channel claims."""
         raise NotImplementedError
 
+    def changed(self, call: HookRequest) -> Iterable[HookRequest]:
+        """The call with each byte of it changed that proves whose it is. What nobody signs is left out, and said why."""
+        return one_byte_changed(call)
+
+    def unsigned(self, call: HookRequest) -> HookRequest:
+        """The call without what proves whose it is."""
+        return HookRequest(url=call.url, headers={}, body=call.body)
+
     def write_to_us(self, text: str) -> None:
         """Somebody writes, and the far end keeps it until it is asked (`poll`)."""
         raise NotImplementedError
+
+
+def one_byte_changed(call: HookRequest) -> Iterable[HookRequest]:
+    """The call with each byte of its body changed, with a byte more, with one less, and with its signature altered."""
+    body = call.body
+    yield from bytes_changed(call, range(len(body)))
+    yield HookRequest(url=call.url, headers=call.headers, body=body + b"x")
+    yield HookRequest(url=call.url, headers=call.headers, body=body[:-1])
+    for name, value in call.headers.items():
+        if "signature" in name.lower():
+            flipped = ("A" if value[0] != "A" else "B") + value[1:]
+            yield HookRequest(url=call.url, headers={**call.headers, name: flipped}, body=body)
+
+
+def bytes_changed(call: HookRequest, places: Iterable[int]) -> Iterable[HookRequest]:
+    """The call with each of these bytes of its body changed, one at a time."""
+    for at in places:
+        changed = call.body[:at] + bytes([call.body[at] ^ 1]) + call.body[at + 1 :]
+        yield HookRequest(url=call.url, headers=call.headers, body=changed)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

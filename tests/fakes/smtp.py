@@ -183,6 +183,10 @@ class FakeSmtp:
         message_id = str(mail.message["Message-ID"] or "")
         self.accepted.add(mail, {"from": sender, "to": to, "message_id": message_id, "octets": len(raw)})
 
+    def taken(self) -> str:
+        """The answer to a text that was just kept."""
+        return f"250 2.0.0 ok: queued as Q{len(self.accepted)}"
+
     def _refusal(self, to: str, *, after_text: bool) -> str:
         domain = to.lower().rpartition("@")[2]
         return self._refusals.get((domain, after_text)) or self._refusals.get(("", after_text), "")
@@ -300,7 +304,7 @@ class _Handler:
             await asyncio.sleep(self._fake.final_delay_seconds)
         match answer:
             case "":
-                return f"250 2.0.0 ok: queued as Q{len(self._fake.accepted)}"
+                return self._fake.taken()
             case Trouble.CUT_AFTER_DOT:
                 return await _cut(server)
             case Trouble.SILENT_AFTER_DOT:
