@@ -4,11 +4,12 @@
 `check_text`. Words from people are values, never templates, and lose the marks of holes on their way in.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -26,8 +27,8 @@ __all__ = ["check_text", "html", "long_date", "message", "notice", "page", "plai
 HERE = Path(__file__).parent
 LINKS = ("manage_url", "unsubscribe_url")  # personal: left as holes in everything sent to many
 
-_POST_LENGTH = 280  # X counts a character outside the Latin ranges as 2 and every link as 23
-_LINK_LENGTH = 23
+Fits = Callable[[Content], bool]
+_LONG_WORD = 24  # letters; a longer one may be cut in two, for not every script sets its words apart
 
 
 class CannotRender(ValueError):
@@ -38,21 +39,20 @@ class NoSuchTemplate(LookupError):
     """There is no folder of that name in templates/messages, or it has no words for that medium."""
 
 
-def message(medium: Medium, language: str, words: Mapping[str, Any]) -> Content:
+def message(medium: Medium, language: str, words: Mapping[str, Any], *, fits: Fits | None = None) -> Content:
     """A team's message for one medium.
 
     words: title, body (limited Markdown), kind, team_name, area_names (list), reply_by (words or ""),
     can_reply (bool), team_url, service_name, force_name. Holes left: manage_url, unsubscribe_url.
+    fits: is there room for it where it is posted? A longer post is shortened, and ends with the area's page as ever.
     """
     values = _safe(words)
     values["title"] = " ".join(values["title"].split())
     values["text"] = plain(words["body"], underlined=medium is Medium.EMAIL)
     if medium is Medium.EMAIL:
         values["body_html"] = html(words["body"])
-    if medium is Medium.SOCIAL:
-        values["text"] = _shortened(
-            values["text"], _POST_LENGTH - _link_weight(values["team_url"]) - 4 - _weight(values["title"])
-        )
+    if medium is Medium.SOCIAL and fits is not None:
+        return _post(language, values, fits)
     return _content("message", medium, language, values)
 
 
@@ -119,28 +119,52 @@ def _narrow(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _shortened(text: str, room: int) -> str:
-    """As many whole words as fit the room of a post, an ellipsis where some are left out."""
-    if _weight(text) <= room:
-        return text
-    kept = ""
-    for word in text.split():
-        if _weight(f"{kept} {word} …") > room:
-            break
-        kept = f"{kept} {word}".strip()
-    return f"{kept.rstrip(',;:-–')}…" if kept else ""
+def _post(language: str, values: Mapping[str, Any], fits: Fits) -> Content:
+    """The whole of it, or as much of the text as there is room for; and where even the title is too long, of that."""
+
+    def made(title: str, text: str) -> Content:
+        shown = {**values, "title": title, "text": text}
+        return _content("message", Medium.SOCIAL, language, shown)
+
+    title, text = values["title"], values["text"]
+    whole = made(title, text)
+    if fits(whole):
+        return whole
+    if fits(made(title, "")):
+        return made(title, _longest(text, lambda part: fits(made(title, part))))
+    return made(_longest(title, lambda part: fits(made(part, ""))), "")
 
 
-def _link_weight(url: str) -> int:
-    """A link counts 23 whatever its length; an address without a top-level domain counts as the text it is."""
-    last = (urlsplit(url).hostname or "").rpartition(".")[2]
-    return _LINK_LENGTH if last.isalpha() and "." in (urlsplit(url).hostname or "") else len(url)
+def _longest(text: str, fits: Callable[[str], bool]) -> str:
+    """As much of the text from its beginning as fits, an ellipsis where the rest was; nothing where none does."""
+    ends = [0, *_ends(text)]
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(_cut_short(text, ends[middle])) else (low, middle - 1)
+    return _cut_short(text, ends[low])
 
 
-def _weight(text: str) -> int:
-    """No less than what X counts: what looks like an address may be counted as a link."""
-    links = sum(_LINK_LENGTH for word in text.split() if "." in word.strip(".,;:!?()"))
-    return links + sum(1 if character <= "\u10ff" else 2 for character in text)
+def _cut_short(text: str, end: int) -> str:
+    return f"{text[:end].rstrip(' ,;:-–(')}…" if end else ""
+
+
+def _ends(text: str) -> list[int]:
+    """Where a text may be cut: behind each word, and within a long one that is no link, between two characters."""
+    found = []
+    for word in re.finditer(r"\S+", text):
+        if len(word[0]) > _LONG_WORD and "." not in word[0]:
+            found += [at for at in range(word.start() + 1, word.end()) if _may_part(text[at - 1], text[at])]
+        found.append(word.end())
+    return found
+
+
+def _may_part(left: str, right: str) -> bool:
+    """Not before what is drawn onto the letter before it, within an emoji of several, or between halves of a flag."""
+    joins = (
+        unicodedata.category(right)[0] in "MC" or left == "\u200d" or "\U0001f3fb" <= right <= "\U0001f3ff"
+    )
+    return not joins and not ("\U0001f1e6" <= left <= "\U0001f1ff" and "\U0001f1e6" <= right <= "\U0001f1ff")
 
 
 # --- The two environments ---------------------------------------------------------------------

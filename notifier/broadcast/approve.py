@@ -13,6 +13,7 @@ from notifier.broadcast.draft import NO_REPLIES
 from notifier.broadcast.narrow import counted, criteria_of
 from notifier.broadcast.narrow import frozen as frozen_criteria
 from notifier.db import Tx
+from notifier.delivery.accounts import accounts_of
 from notifier.delivery.canary import is_wanted
 from notifier.delivery.numbers import asks_for_replies, can_ask
 from notifier.errors import Conflict, NotFound
@@ -24,12 +25,9 @@ from notifier.models import (
     MessageArea,
     MessageState,
     MessageText,
-    TeamContactPoint,
-    TeamUse,
 )
 from subscribers.audience import Criteria
 from subscribers.dialects import insert_for
-from subscribers.models import ContactPoint
 from subscribers.reach import Reach
 from templates.languages import ENGLISH
 
@@ -59,7 +57,7 @@ async def meant(tx: Tx, message: UUID, *, by_language: bool = False) -> Meant:
         criteria = await criteria_of(tx, kind, row.criteria)
         return Meant(criteria=criteria, reach=await correct.reach(tx, row, languages))
     criteria, found = await counted(tx, kind, row.criteria, as_of, languages=languages)
-    posts = len(await team_accounts(tx, row.team_id)) if "social" in row.criteria["media"] else 0
+    posts = len(await accounts_of(tx, row.team_id)) if Medium.SOCIAL in row.criteria["media"] else 0
     if posts:
         found = replace(found, at_once={**found.at_once, "social": posts})
     return Meant(criteria=criteria, reach=found)
@@ -71,20 +69,6 @@ async def _others(tx: Tx, message: UUID) -> Sequence[str]:
         MessageText.message_id == message, MessageText.language != ENGLISH
     )
     return (await tx.execute(others.order_by(MessageText.language))).scalars().all()
-
-
-async def team_accounts(tx: Tx, team: UUID) -> Sequence[UUID]:
-    """The contact points a team's posts appear on."""
-    rows = await tx.execute(
-        select(TeamContactPoint.contact_point_id)
-        .join(ContactPoint, ContactPoint.id == TeamContactPoint.contact_point_id)
-        .where(
-            TeamContactPoint.team_id == team,
-            TeamContactPoint.use == TeamUse.POST,
-            ContactPoint.medium == "social",
-        )
-    )
-    return rows.scalars().all()
 
 
 async def approve(

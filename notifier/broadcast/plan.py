@@ -11,10 +11,10 @@ from sqlalchemy import Row, Select, case, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from notifier.broadcast import ahead, correct
-from notifier.broadcast.approve import team_accounts
 from notifier.broadcast.kinds import digest_life, life_of
 from notifier.broadcast.narrow import criteria_of
 from notifier.db import Tx
+from notifier.delivery.accounts import accounts_of
 from notifier.models import Delivery, DeliveryState, Kind, Lane, Message, MessageState, MessageText
 from subscribers.audience import Criteria, Span, page_end, select_audience
 from subscribers.dialects import analyze, insert_for, write_widely
@@ -107,23 +107,23 @@ def _audience(tx: Tx, row: Row[Any], criteria: Criteria, span: Span) -> Select[*
 
 
 async def _plan_posts(tx: Tx, row: Row[Any]) -> None:
-    """A post is a delivery like any other, to the team's own account."""
-    if "social" not in row.criteria["media"] or "social" not in tx.carriers:
+    """A post is a delivery like any other, to each of the team's own accounts, by the channel that posts there."""
+    if "social" not in row.criteria["media"]:
         return
     due = row.send_at or tx.now
     end = due + life_of(Lane(row.lane))
     posts = [
         {
             "message_id": row.id,
-            "contact_point_id": account,
-            "channel": tx.carriers["social"],
+            "contact_point_id": account.contact_point,
+            "channel": account.channel,
             "language": "en",
             "lane": row.lane,
             "state": DeliveryState.PENDING,
             "due_at": due,
             "expires_at": min(end, row.expires_at) if row.expires_at else end,
         }
-        for account in await team_accounts(tx, row.team_id)
+        for account in await accounts_of(tx, row.team_id)
     ]
     if posts:
         await tx.execute(insert_for(tx, Delivery).on_conflict_do_nothing(), posts)

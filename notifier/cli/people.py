@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from channels import addresses
 from channels.errors import BadAddress
+from notifier.cli import accounts
 from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.db import Tx
 from notifier.errors import Conflict, Invalid, NotFound
@@ -140,14 +141,21 @@ def import_teams(file: Path, as_json: bool) -> None:
 @teams_command.command("account")
 @click.argument("team")
 @click.argument("account")
-def give_account(team: str, account: str) -> None:
-    """Give TEAM its ACCOUNT for posts, for example @abbeypolice. Safe to run twice."""
-    run(_give_account(team, _usage(_account, account)))
+@click.option(
+    "--channel", help="What posts there. Without it: the first open channel that knows such accounts."
+)
+@click.option("--remove", is_flag=True, help="Post there no more.")
+def give_account(team: str, account: str, channel: str | None, remove: bool) -> None:
+    """Give TEAM an ACCOUNT for posts; it may have several. Safe to run twice.
 
-
-async def _give_account(team: str, account: str) -> None:
-    async with open_service(environment_or_exit(), sends=False) as service, service.db.transaction() as tx:
-        await teams.add_address(tx, await _team(tx, team), "social", account)
+    ACCOUNT is @abbeypolice on X, @abbey@police.example on Mastodon, abbey.example on Bluesky, or the number of a
+    Facebook page.
+    """
+    spelt = _usage(_account, account)
+    if remove:
+        run(accounts.take(team, spelt))
+    else:
+        run(accounts.give(team, spelt, channel))
 
 
 async def _import_teams(opened: CsvFile) -> Report:

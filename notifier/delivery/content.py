@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from channels.base import Content, Hole, Medium, Outgoing, Prepared, hole
+from channels.base import Channel, Content, Hole, Medium, Outgoing, Prepared, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
@@ -247,7 +247,8 @@ class Contents:
             return UNANSWERABLE
         try:
             with at_most(LONGEST_SECONDS):
-                channel, content = self._channels[row.channel], content_of(words, Medium(row.medium))
+                channel = self._channels[row.channel]
+                content = content_of(words, Medium(row.medium), channel)
                 estimate = channel.estimate(_with_values(content, self._links([row])[0]))
                 prepared = channel.prepare(content)
         except Exception as error:
@@ -272,11 +273,19 @@ class Contents:
         return ready
 
 
-def content_of(words: Words, medium: Medium) -> Content:
-    """Render a template, holes and all. Pure."""
-    make = render.message if words.template == "message" else partial(render.notice, words.template)
+def content_of(words: Words, medium: Medium, channel: Channel) -> Content:
+    """Render a template, holes and all; a post as long as its channel takes. Pure."""
+    make = partial(render.notice, words.template)
+    if words.template == "message":
+        make = partial(render.message, fits=partial(fits, channel))
     content = make(medium, words.language, words.variables)
     return replace(content, headers=words.marks) if medium is Medium.EMAIL else content
+
+
+def fits(channel: Channel, content: Content) -> bool:
+    """Is there room for it on the channel, by the channel's own count? Pure."""
+    found = channel.estimate(content)
+    return found.limit is None or found.length <= found.limit
 
 
 def _with_values(content: Content, values: Mapping[str, str]) -> Content:

@@ -4,6 +4,7 @@ Goes through the very functions that sending goes through, so that the preview i
 by the desk and the API before approval.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -14,6 +15,7 @@ from channels.base import Content, Estimate, Medium, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
+from notifier.delivery.accounts import accounts_of
 from notifier.delivery.content import Words, words_of_message
 from notifier.delivery.rehearse import awkward_people, rehearse
 from notifier.errors import Invalid
@@ -28,7 +30,8 @@ NAMES = {Medium.EMAIL: "As an email", Medium.SMS: "As a text message", Medium.SO
 class Preview:
     """One medium in one language. content: with the personal links of nobody, as long as real ones.
 
-    problem: why the channel cannot carry these words, or nothing.
+    problem: why the channel cannot carry these words, or nothing. channel: the one whose rules it was made by.
+    posts: on how many accounts it will appear, where it is a post.
     """
 
     medium: Medium
@@ -37,6 +40,8 @@ class Preview:
     estimate: Estimate
     sender: str
     problem: str
+    channel: str = ""
+    posts: int = 0
 
 
 async def previews(tx: Tx, message: UUID, channels: Channels, settings: Settings) -> list[Preview]:
@@ -44,16 +49,19 @@ async def previews(tx: Tx, message: UUID, channels: Channels, settings: Settings
 
     Of the channels only what is pure is asked: `prepare` and `estimate`.
     """
-    criteria = await tx.scalar(select(Message.criteria).where(Message.id == message))
+    of = (await tx.execute(select(Message.criteria, Message.team_id).where(Message.id == message))).one()
     languages = (
         await tx.execute(select(MessageText.language).where(MessageText.message_id == message))
     ).scalars()
     ordered = sorted(languages, key=lambda language: (language != "en", language))
     found = []
     for language in ordered:
-        for medium in _media(criteria["media"], language):
+        for medium in _media(of.criteria["media"], language):
             if tx.carriers.get(medium) in channels:
                 words = await words_of_message(tx, message, language, medium, settings)
+                if medium is Medium.SOCIAL:
+                    found += await _posts(tx, of.team_id, words, channels, settings)
+                    continue
                 every = [tx.carriers[medium], *(each.channel for each in tx.carriers.all_of(medium))]
                 carriers = [each for each in dict.fromkeys(every) if each in channels]
                 found.append(preview(words, medium, channels, carriers, tx.keys, settings))
@@ -96,7 +104,19 @@ def preview(
         estimate=channels[carriers[0]].estimate(shown),
         sender=words.senders.first if medium is Medium.SMS else shown.sender_name,
         problem=rehearsed.problem or (NO_REPLIES if _is_unanswerable(words, medium) else ""),
+        channel=carriers[0],
     )
+
+
+async def _posts(tx: Tx, team: UUID, words: Words, channels: Channels, settings: Settings) -> list[Preview]:
+    """What each network will show: lengths differ. A team without an account sees the first one's."""
+    numbers = Counter(each.channel for each in await accounts_of(tx, team))
+    names = [each.channel for each in tx.carriers.all_of(Medium.SOCIAL) if each.channel in numbers]
+    return [
+        replace(preview(words, Medium.SOCIAL, channels, [name], tx.keys, settings), posts=numbers[name])
+        for name in names or [tx.carriers[Medium.SOCIAL]]
+        if name in channels
+    ]
 
 
 def _is_unanswerable(words: Words, medium: Medium) -> bool:

@@ -13,10 +13,9 @@ from uuid import UUID
 
 from channels.base import Channel, Content, Hole, Medium
 from channels.errors import CannotExpress, ChannelError
-from notifier.delivery.content import Words
+from notifier.delivery.content import Words, content_of
 from notifier.delivery.tokens import links_of
 from subscribers.signing import Keys
-from templates import render
 
 MOST_SECONDS = 1.0
 NOBODY = UUID(int=0)
@@ -42,7 +41,7 @@ def rehearse(
     content = _bare(words, medium)
     try:
         with within(MOST_SECONDS):
-            content = render.message(medium, words.language, words.variables)
+            content = content_of(words, medium, channel)
             prepared = channel.prepare(content)
             # What a channel itself fills in at sending has a name with a dot; a template's own names hold none.
             own = {p.name: "" for p in prepared.pieces if isinstance(p, Hole) and p.name.startswith(".")}

@@ -65,8 +65,11 @@ async def find(tx: Tx, name: str) -> UUID | None:
     return found
 
 
-async def add_address(tx: Tx, team: UUID, medium: str, address: str) -> UUID:
-    """Give a team one more address, number or account: active, and nobody's. Raises Conflict if a resident's."""
+async def add_address(tx: Tx, team: UUID, medium: str, address: str, *, channel: str | None = None) -> UUID:
+    """Give a team one more address, number or account: active, and nobody's. Raises Conflict if a resident's.
+
+    channel: the one that posts on an account, where it is not the first that carries posts. Given again, it changes.
+    """
     contact = await contact_points.ensure(tx, medium, address)
     if contact.subscriber is not None:
         raise Conflict(f"A resident is subscribed with the {medium} address given for a team.")
@@ -75,9 +78,26 @@ async def add_address(tx: Tx, team: UUID, medium: str, address: str) -> UUID:
         .where(ContactPoint.id == contact.id)
         .values(state=ContactPointState.ACTIVE, verified_at=tx.now, stopped_at=None)
     )
-    values = {"team_id": team, "contact_point_id": contact.id, "use": USES[medium]}
-    await tx.execute(insert_for(tx, TeamContactPoint).on_conflict_do_nothing().values(values))
+    values = {"team_id": team, "contact_point_id": contact.id, "use": USES[medium], "channel": channel}
+    await tx.execute(
+        insert_for(tx, TeamContactPoint)
+        .on_conflict_do_update(index_elements=["team_id", "contact_point_id"], set_={"channel": channel})
+        .values(values)
+    )
     return contact.id
+
+
+async def take_account(tx: Tx, team: UUID, account: str) -> bool:
+    """Post no more on a team's account; whether it had it. What was posted stays."""
+    contact = await contact_points.find(tx, "social", account)
+    if contact is None:
+        return False
+    done = await tx.execute(
+        delete(TeamContactPoint).where(
+            TeamContactPoint.team_id == team, TeamContactPoint.contact_point_id == contact.id
+        )
+    )
+    return done.rowcount > 0
 
 
 async def _kind(tx: Tx, codes: Collection[str]) -> TeamKind:

@@ -9,10 +9,10 @@ from uuid import UUID
 from aiohttp import web
 
 from notifier.broadcast import correct, draft, overview, places
-from notifier.broadcast.approve import team_accounts
 from notifier.broadcast.overview import Written
 from notifier.consultation import timetable
 from notifier.db import Tx
+from notifier.delivery.accounts import accounts_of
 from notifier.delivery.preview import require_sendable
 from notifier.errors import Invalid, NotFound
 from notifier.models import Message, MessageState, Role
@@ -214,7 +214,7 @@ async def _choices(tx: Tx, team: TeamName, reader: Reader, *, corrects: UUID | N
             corrects=first,
         )
     areas = await places.choices(tx, team.id, is_wide=_is_wide(reader, team.id))
-    has_account = bool(await team_accounts(tx, team.id))
+    has_account = bool(await accounts_of(tx, team.id))
     return Choices(
         team=team,
         may_override=reader.may(Act.OVERRIDE, team.id),

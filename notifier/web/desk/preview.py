@@ -172,7 +172,10 @@ async def _seen(request: web.Request, tx: Tx, written: Written) -> Seen:
         written=written,
         shown=shown,
         reach=reach,
-        pence=sum(each.estimate.cost_pence * made.get((each.medium, each.language), 0) for each in shown),
+        pence=sum(
+            each.estimate.cost_pence * (each.posts or made.get((each.medium, each.language), 0))
+            for each in shown
+        ),
         needs_second=await endorse.needs_second(tx, written, reach),
         first_approver=officers.get(written.approved_by, "") if written.approved_by else "",
         author=officers.get(written.author_id, "") if written.author_id else "",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +11,11 @@ import pytest
 
 from channels import gsm
 from channels.base import HOLE_CLOSES, HOLE_OPENS, Content, Form, Hole, Medium, cut
-from channels.weighted import measure
+from channels.social_bluesky import SocialBluesky
+from channels.social_facebook import SocialFacebook
+from channels.social_mastodon import SocialMastodon
+from channels.social_x import SocialX
+from notifier.delivery.content import fits
 from templates import render
 from templates.languages import NAMES
 
@@ -151,12 +156,64 @@ def test_a_text_begins_with_who_it_is_from() -> None:
     )
 
 
-@pytest.mark.parametrize("body", ["Short.", "word " * 200, "https://a.example/b " * 30, "বাংলা " * 100])
-def test_a_post_fits_and_ends_with_the_teams_page(body: str) -> None:
-    text = rendered("message", Medium.SOCIAL, "en", {"body": body}).text
-    size = measure(text.strip())
-    assert size.length <= size.limit
-    assert text.strip().endswith(str(WORDS["team_url"]))
+EMOJI = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+LONG = {
+    "short": "Short.",
+    "words": "word " * 400,
+    "links": "https://a.org.uk/b " * 60,
+    "Bengali": "\u09ac\u09be\u0982\u09b2\u09be " * 300,
+    "Chinese": "\u8b66\u5bdf\u4eca\u5929" * 400,
+    "emoji": EMOJI * 400,
+    "flags": "\U0001f1ec\U0001f1e7" * 400,
+    "lines": "One line\n\nand another. " * 80,
+}
+NETWORKS = {
+    "X": SocialX("a", "b", {}),
+    "Mastodon": SocialMastodon({}),
+    "Bluesky": SocialBluesky({}),
+    "Facebook": SocialFacebook({}, ""),
+}
+
+
+def posted(network: str, more: dict[str, object]) -> Content:
+    return render.message(Medium.SOCIAL, "en", WORDS | more, fits=partial(fits, NETWORKS[network]))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("body", LONG)
+@pytest.mark.parametrize(
+    "team_url", ["https://link.org.uk/areas/E05013664", "http://127.0.0.1:8080/areas/E05013664"]
+)
+def test_a_post_fits_its_network_and_ends_with_the_areas_page(network: str, body: str, team_url: str) -> None:
+    made = posted(network, {"body": LONG[body], "team_url": team_url})
+    found = NETWORKS[network].estimate(made)
+    assert found.limit is not None
+    assert found.length <= found.limit
+    assert made.text.strip().endswith(team_url)
+    NETWORKS[network].prepare(made)
+    if "\u2026" in made.text:
+        assert found.limit - found.length < 30  # as much as there is room for
+
+
+def test_a_post_is_cut_between_words_and_never_within_a_character_or_a_link() -> None:
+    assert " word\u2026\n" in posted("X", {"body": LONG["words"]}).text
+    assert f"{EMOJI}\u2026\n" in posted("X", {"body": LONG["emoji"]}).text
+    assert "\U0001f1ec\u2026" not in posted("X", {"body": LONG["flags"]}).text
+    assert "/b\u2026\n" in posted("Mastodon", {"body": LONG["links"]}).text
+
+
+def test_a_title_that_leaves_no_room_is_cut_too() -> None:
+    made = posted("X", {"title": "a.uk " * 24, "body": "Body"})
+    assert made.text.strip().endswith(str(WORDS["team_url"]))
+    assert fits(NETWORKS["X"], made)
+
+
+def test_a_post_is_as_long_as_its_network_takes() -> None:
+    lengths = [
+        len(posted(network, {"body": LONG["words"]}).text)
+        for network in ("X", "Bluesky", "Mastodon", "Facebook")
+    ]
+    assert lengths == sorted(set(lengths))
 
 
 @pytest.mark.parametrize(
