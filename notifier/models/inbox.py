@@ -75,7 +75,8 @@ class MediaState(StrEnum):
 class IncomingMedia(Base):
     """A picture that came with a text, fetched from the provider after the text was stored.
 
-    url_sealed: where the provider keeps it. reason: why it was not kept.
+    url_sealed: where the provider keeps it. due_at: not fetched before; while it is fetched, until when that process
+    has it. reason: why it was not kept.
     """
 
     __tablename__ = "incoming_media"
@@ -83,6 +84,7 @@ class IncomingMedia(Base):
     number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     url_sealed: Mapped[bytes]
     state: Mapped[str] = mapped_column(String(10))
+    due_at: Mapped[datetime]
     content_type: Mapped[str | None] = mapped_column(String(100))
     octets: Mapped[int | None] = mapped_column(Integer)
     media_sealed: Mapped[bytes | None]
@@ -92,7 +94,7 @@ class IncomingMedia(Base):
     __table_args__ = (
         Index(
             "ix_incoming_media_wanted",
-            "incoming_id",
+            "due_at",
             postgresql_where=text("state = 'wanted'"),
             sqlite_where=text("state = 'wanted'"),
         ),

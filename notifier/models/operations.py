@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, Integer, String, text
+from sqlalchemy import Index, Integer, SmallInteger, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from subscribers.models import Base, BigId
@@ -100,9 +100,16 @@ class Run(Base):
 
 
 class Poll(Base):
-    """How far a channel that must be asked has been read. cursor: the channel's own."""
+    """How far a channel that must be asked has been read. cursor: the channel's own.
+
+    next_at: not asked before; while it is being asked, until when that process has it. failures: since it last
+    went well. reason: of the last failure, in words.
+    """
 
     __tablename__ = "polls"
     channel: Mapped[str] = mapped_column(String(40), primary_key=True)
     cursor: Mapped[str] = mapped_column(default="", server_default="")
     polled_at: Mapped[datetime | None]
+    next_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    reason: Mapped[str] = mapped_column(String(200), default="", server_default="")

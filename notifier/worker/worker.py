@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -21,6 +21,9 @@ from notifier.worker.governor import Governor
 from notifier.worker.heartbeat import BEAT_SECONDS, LEAST_BEAT_SECONDS, Heartbeat
 from notifier.worker.loops import every
 from notifier.worker.pipeline import Pipeline
+from notifier.worker.poller import LEAST_LOOK_SECONDS as LEAST_POLL_SECONDS
+from notifier.worker.poller import LOOK_SECONDS as POLL_SECONDS
+from notifier.worker.poller import Poller
 from notifier.worker.proving import LEAST_PROVE_SECONDS, PROVE_SECONDS, Proving
 from notifier.worker.upkeep import Upkeep
 from notifier.worker.watch import LEAST_LOOK_SECONDS as LEAST_WATCH_SECONDS
@@ -50,6 +53,7 @@ class Worker:
         self._upkeep = Upkeep(service, self._contents, self._doorbell.close, self._stopping)
 
         self._detours = Detours(service, self._stopping)
+        self._poller = Poller(service)
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -69,6 +73,7 @@ class Worker:
             )
             ringing = tasks.create_task(self._doorbell.serve())
             proving = tasks.create_task(self._prove())
+            polling = [tasks.create_task(self._poll(look)) for look in self._poller.looks.values()]
             serving = [tasks.create_task(pipeline.run()) for pipeline in self._pipelines.values()]
             serving += [tasks.create_task(self._look(lane)) for lane in self.lanes]
             serving.append(tasks.create_task(self._sweep()))
@@ -78,8 +83,8 @@ class Worker:
             if self._detours.is_wanted:
                 serving.append(tasks.create_task(self._find_ways()))
             await asyncio.wait(serving)
-            ringing.cancel()
-            proving.cancel()
+            for cut_short in (ringing, proving, *polling):
+                cut_short.cancel()
             over.set()  # not cancelled: its connection must come back whole
             await beating
             await self._leave(heart)
@@ -108,6 +113,11 @@ class Worker:
         """Move what waits for a channel out of order, now: for tests and commands that wait."""
         return await self._detours.look()
 
+    async def poll(self) -> None:
+        """Ask every channel that must be asked and whose time has come: for tests and commands that wait."""
+        for look in self._poller.looks.values():
+            await look()
+
     def _pipeline(self, lane: Lane) -> Pipeline:
         return Pipeline(self.service, lane, self.owner, contents=self._contents, seams=self.governor)
 
@@ -132,6 +142,10 @@ class Worker:
         await every(
             SWEEP_SECONDS, self._upkeep.sweep, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS
         )
+
+    async def _poll(self, look: Callable[[], Awaitable[object]]) -> None:
+        """Cut short at the stop: what was told and not committed is told again."""
+        await every(POLL_SECONDS, look, asyncio.Event(), factor=self._factor, least=LEAST_POLL_SECONDS)
 
     async def _prove(self) -> None:
         """Cut short at the stop: it is found again. A worker for what cannot wait leaves it to the others."""

@@ -19,6 +19,9 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(length=40), nullable=False),
         sa.Column("cursor", sa.Text(), server_default="", nullable=False),
         sa.Column("polled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failures", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("reason", sa.String(length=200), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("channel", name=op.f("pk_polls")),
     )
     op.create_table(
@@ -42,6 +45,7 @@ def upgrade() -> None:
         sa.Column("number", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("url_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("content_type", sa.String(length=100), nullable=True),
         sa.Column("octets", sa.Integer(), nullable=True),
         sa.Column("media_sealed", sa.LargeBinary(), nullable=True),
@@ -59,7 +63,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_incoming_media_wanted",
         "incoming_media",
-        ["incoming_id"],
+        ["due_at"],
         postgresql_where=sa.text("state = 'wanted'"),
         sqlite_where=sa.text("state = 'wanted'"),
     )
