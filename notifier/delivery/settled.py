@@ -32,6 +32,7 @@ from notifier.delivery.fast import POSTGRESQL, Shape, given, list_of, listed
 from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import ACCEPTED, Change, Standing
 from notifier.models import Attempt, Delivery, DeliveryState
+from subscribers import contact_points, suppression
 from subscribers.models import ContactPoint, ContactPointState, UTCDateTime
 
 Named = tuple[int, int, str]  # of an attempt: delivery, number, the provider's name for it
@@ -85,14 +86,18 @@ async def _resolve(tx: Tx, change: Change) -> bool:
 
 async def _mark_addresses(tx: Tx, changes: Sequence[Change]) -> None:
     """An address that does not exist, or whose owner opted out at the provider, is not written to again."""
-    for standing in Standing:
-        points = [c.contact_point_id for c in changes if c.standing is standing]
-        if points:
-            await tx.execute(
-                update(ContactPoint)
-                .where(ContactPoint.id.in_(points), ContactPoint.state == ContactPointState.ACTIVE)
-                .values(state=ContactPointState(standing.value), stopped_at=tx.now)
-            )
+    bounced = [c.contact_point_id for c in changes if c.standing is Standing.BOUNCED]
+    if bounced:
+        await tx.execute(
+            update(ContactPoint)
+            .where(ContactPoint.id.in_(bounced), ContactPoint.state == ContactPointState.ACTIVE)
+            .values(state=ContactPointState.BOUNCED, stopped_at=tx.now)
+        )
+    left = {c.contact_point_id for c in changes if c.standing is Standing.STOPPED and c.contact_point_id}
+    for point in sorted(left):
+        contact = await contact_points.hold(tx, point)
+        if contact is not None and (contact.subscriber is not None or not contact.is_active):
+            await suppression.stop(tx, contact, source="provider", actor="provider")
 
 
 # --- the statements ------------------------------------------------------------------------------

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from sqlalchemy import or_, select, update
 
-from channels.base import Event, Incoming, Receipt
+from channels.base import Event
 from notifier.db import Tx
-from notifier.delivery import receipts
-from notifier.inbox import receive
+from notifier.inbox import events as events_in
 from notifier.models import Poll
 from subscribers.dialects import insert_for
 
@@ -67,17 +66,8 @@ async def keep(tx: Tx, taken: Taken, events: Sequence[Event], cursor: str, *, fa
     )
     if moved:
         for event in events:
-            await keep_event(tx, taken.channel, event)
+            await events_in.keep(tx, taken.channel, event)
     return moved
-
-
-async def keep_event(tx: Tx, channel: str, event: Event) -> None:
-    """What a provider told, into its table: once, by channel and event id."""
-    match event:
-        case Incoming():
-            await receive.store(tx, channel, event)
-        case Receipt():
-            await receipts.record(tx, channel, event)
 
 
 async def failed(

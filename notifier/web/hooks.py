@@ -7,17 +7,16 @@ answered all the same, so that nobody sends it for ever. Unsigned calls get an e
 import hmac
 import time
 from collections.abc import Sequence
-from typing import assert_never
 
 import structlog
 from aiohttp import web
 
-from channels.base import Event, HookReply, HookRequest, Incoming, Medium, OptedOut, Receipt, TakesHooks
+from channels.base import Event, HookReply, HookRequest, Medium, TakesHooks
 from channels.errors import BadHook
 from notifier.config import Settings
 from notifier.db import Tx
-from notifier.delivery import receipts
-from notifier.inbox import opted_out, receive
+from notifier.inbox import events as events_in
+from notifier.inbox import receive
 from notifier.web.service import database, service, settings
 
 log = structlog.get_logger()
@@ -49,7 +48,7 @@ async def channel_hook(request: web.Request) -> web.Response:
 
     async def keep(tx: Tx) -> None:
         for event in events:
-            await _keep(tx, name, event)
+            await events_in.keep(tx, name, event)
 
     await database(request).attempt(keep, point="C7")  # a provider need not know of our deadlocks
     return _reply(channel.answer())
@@ -84,21 +83,6 @@ def is_signed(headers: Sequence[str], body: bytes, settings: Settings, *, now: f
     wanted = [hmac.digest(key.encode(), signed, "sha256").hex() for key in settings.hook_keys]
     matches = [hmac.compare_digest(ours, theirs) for ours in wanted for theirs in given]
     return any(matches)
-
-
-async def _keep(tx: Tx, channel: str, event: Event) -> None:
-    match event:
-        case Incoming(medium=Medium.EMAIL):  # whichever door it came in by, and however often
-            recipients = [event.recipient] if event.recipient else []
-            await receive.store(tx, receive.MAIL, receive.mail_event(event.raw, recipients=recipients))
-        case Incoming():
-            await receive.store(tx, channel, event)
-        case Receipt():
-            await receipts.record(tx, channel, event)
-        case OptedOut():
-            await opted_out.keep(tx, channel, event)
-        case _:
-            assert_never(event)
 
 
 async def _quarantine(request: web.Request, name: str, body: bytes, reason: str) -> None:
