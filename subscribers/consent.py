@@ -16,6 +16,7 @@ from subscribers.models import Frequency, LeastPriority
 
 # The words shown beside the tick box live in `templates`; a change of meaning there raises this.
 WORDING = "2026-11"
+PUSH_WORDING = "2026-11-push"  # beside the button for notifications
 PURPOSE = "neighbourhood_messages"
 
 GOOD_FOR = timedelta(hours=48)

@@ -29,6 +29,9 @@ LINKS = ("manage_url", "unsubscribe_url")  # personal: left as holes in everythi
 
 Fits = Callable[[Content], bool]
 _LONG_WORD = 24  # letters; a longer one may be cut in two, for not every script sets its words apart
+_NOTIFICATION_LENGTH = (
+    300  # letters of the text: phones show some four lines, and the link leads to the whole
+)
 
 
 class CannotRender(ValueError):
@@ -43,7 +46,8 @@ def message(medium: Medium, language: str, words: Mapping[str, Any], *, fits: Fi
     """A team's message for one medium.
 
     words: title, body (limited Markdown), kind, team_name, area_names (list), reply_by (words or ""),
-    can_reply (bool), team_url, service_name, force_name. Holes left: manage_url, unsubscribe_url.
+    can_reply (bool), team_url, service_name, force_name, and message_url where the page has a place for it.
+    Holes left: manage_url, unsubscribe_url.
     fits: is there room for it where it is posted? A longer post is shortened, and ends with the area's page as ever.
     """
     values = _safe(words)
@@ -53,6 +57,8 @@ def message(medium: Medium, language: str, words: Mapping[str, Any], *, fits: Fi
         values["body_html"] = html(words["body"])
     if medium is Medium.SOCIAL and fits is not None:
         return _post(language, values, fits)
+    if medium is Medium.PUSH and len(values["text"]) > _NOTIFICATION_LENGTH:
+        values["text"] = _longest(values["text"], lambda part: len(part) <= _NOTIFICATION_LENGTH)
     return _content("message", medium, language, values)
 
 
@@ -83,9 +89,23 @@ def _content(template: str, medium: Medium, language: str, values: dict[str, Any
             )
         case Medium.SMS:
             text = _narrow(_file(template, "sms.txt", language, values))
-        case Medium.SOCIAL | Medium.PUSH:
+        case Medium.SOCIAL:
             text = _file(template, "social.txt", language, values)
+        case Medium.PUSH:
+            return _notification(template, language, values, sender)
     return Content(medium=medium, language=language, text=text, sender_name=sender)
+
+
+def _notification(template: str, language: str, values: dict[str, Any], sender: str) -> Content:
+    """What a phone or computer shows: who it is from above, a tap leads on, a button to where it is stopped."""
+    return Content(
+        medium=Medium.PUSH,
+        language=language,
+        text=_narrow(_file(template, "push.txt", language, values)),
+        sender_name=sender,
+        link=_file(template, "push_link.txt", language, values).strip(),
+        actions=((_file("_push", "action.txt", language, values).strip(), str(values["manage_url"])),),
+    )
 
 
 def _file(template: str, file: str, language: str, values: Mapping[str, Any]) -> str:

@@ -15,8 +15,17 @@ from notifier.models import Kind
 from subscribers.models import ContactPointState, LeastPriority
 from templates.dates import long_date
 
-_BY: Mapping[str, str] = {"email": "by email", "sms": "by text message", "social": "as a post"}
-_ADDRESSES: Mapping[str, str] = {"email": "email address", "sms": "mobile number"}
+_BY: Mapping[str, str] = {
+    "email": "by email",
+    "sms": "by text message",
+    "push": "as a notification",
+    "social": "as a post",
+}
+_ADDRESSES: Mapping[str, str] = {
+    "email": "email address",
+    "sms": "mobile number",
+    "push": "device for notifications",
+}
 _WANTS: Mapping[str, str] = {
     LeastPriority.URGENT: "alerts alone",
     LeastPriority.PRIORITY: "what matters most, without news",

@@ -27,12 +27,12 @@ NO_REPLIES = (
     "Texts of this team come from a name that cannot take replies, and this message asks for them. "
     "Leave texts out, or ask whoever runs the service for a number that takes replies."
 )
-MEDIA = (Medium.EMAIL, Medium.SMS, Medium.SOCIAL)
+MEDIA = (Medium.EMAIL, Medium.SMS, Medium.PUSH, Medium.SOCIAL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """What an officer wrote. texts: language → (title, body). media: `email`, `sms`, `social`.
+    """What an officer wrote. texts: language → (title, body). media: `email`, `sms`, `push`, `social`.
 
     form_key: the author's own key for this form, so that a double click makes one message.
     expires_at: after it the words are of no use. override_reason: why quiet hours and limits do not hold for it.
@@ -133,7 +133,7 @@ def content_hash(title: str, body: str) -> bytes:
 
 def _check_media(draft: Draft, carriers: Mapping[str, str], faults: _Faults) -> None:
     if not draft.media:
-        faults.add("media", "Choose how it should go out: email, text or post.")
+        faults.add("media", "Choose how it should go out: email, text, notification or post.")
     for medium in draft.media:
         if medium not in MEDIA:
             faults.add("media", f"There is no way to send by “{medium}”.")

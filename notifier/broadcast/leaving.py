@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
+from channels.base import Medium
 from notifier.broadcast.links import manage_url, say_already
 from notifier.broadcast.notices import notice
 from notifier.broadcast.welcome import ask_to_restart
@@ -47,7 +48,7 @@ async def stop(
 ) -> Stopped:
     """End everything on one address, at once, with one receipt. Safe to repeat: no second receipt.
 
-    Honoured for any address, known or not, except a team's own. source: link, header, text, mail, desk.
+    None by notification: whoever wants no more of them sees on the page that they have stopped. Honoured for any address, known or not, except a team's own. source: link, header, text, mail, desk, page.
     """
     contact = await contact_points.hold(tx, contact_point)
     if contact is None or (contact.subscriber is None and contact.is_active):
@@ -55,8 +56,7 @@ async def stop(
     await sign_ups.forget(tx, contact.id)
     was_on = await suppression.stop(tx, contact, source=source, actor=actor)
     still_on = await _still_on(tx, contact)
-    can_be_told = contact.state is not ContactPointState.BOUNCED and contact.medium in tx.carriers
-    if was_on and can_be_told:
+    if was_on and contact.state is not ContactPointState.BOUNCED and _takes_receipts(tx, contact):
         await notice(
             tx,
             contact.id,
@@ -89,7 +89,7 @@ async def stop_area(
         tx,
         _event(tx, contact, ConsentAction.WITHDRAWN, source=source, actor=actor, purpose=f"area:{area_code}"),
     )
-    if contact.medium in tx.carriers:
+    if _takes_receipts(tx, contact):
         left = [name for code, name in followed.items() if code != area_code]
         await notice(
             tx,
@@ -167,6 +167,10 @@ async def _forget_sender(tx: Tx, contact_point: UUID) -> None:
                 raw_sealed=tx.keys.seal("incoming.raw", row, b""),
             )
         )
+
+
+def _takes_receipts(tx: Tx, contact: Contact) -> bool:
+    return contact.medium in tx.carriers and contact.medium != Medium.PUSH
 
 
 async def _still_on(tx: Tx, contact: Contact) -> tuple[str, ...]:

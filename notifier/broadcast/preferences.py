@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -282,6 +283,8 @@ def _most_common(values: Sequence[Choice], otherwise: Choice) -> Choice:
 
 
 def _hint(address: str) -> str:
-    """`s…@example.org`, `…045`: an address its owner knows and a stranger does not learn."""
+    """`s…@example.org`, `…045`, the push service: an address its owner knows and a stranger does not learn."""
+    if address.startswith("https://"):
+        return urlsplit(address).hostname or ""
     local, at, domain = address.rpartition("@")
     return f"{local[0]}…@{domain}" if at and local else f"…{address[-3:]}"

@@ -334,6 +334,7 @@ async def words_of_message(
         "reply_by": render.long_date(row.reply_by, settings.zone, text.language) if row.reply_by else "",
         "can_reply": medium is Medium.EMAIL or (medium is Medium.SMS and senders.can_reply),
         "team_url": f"{settings.public_url}/areas/{codes[0]}",
+        "message_url": f"{settings.public_url}/areas/{codes[0]}#m-{message}",
         "service_name": settings.service_name,
         "force_name": settings.force_name,
     }

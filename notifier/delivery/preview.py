@@ -23,7 +23,12 @@ from notifier.models import Message, MessageText
 from subscribers.signing import Keys
 
 NO_REPLIES = "it asks for replies, and comes from a name that takes none"
-NAMES = {Medium.EMAIL: "As an email", Medium.SMS: "As a text message", Medium.SOCIAL: "As a post"}
+NAMES = {
+    Medium.EMAIL: "As an email",
+    Medium.SMS: "As a text message",
+    Medium.PUSH: "As a notification",
+    Medium.SOCIAL: "As a post",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +130,7 @@ def _is_unanswerable(words: Words, medium: Medium) -> bool:
 
 def _media(chosen: Sequence[str], language: str) -> list[Medium]:
     """In the order they are shown; a post appears once, in English."""
-    order = (Medium.EMAIL, Medium.SMS, Medium.SOCIAL)
+    order = (Medium.EMAIL, Medium.SMS, Medium.PUSH, Medium.SOCIAL)
     return [m for m in order if m in chosen and (m is not Medium.SOCIAL or language == "en")]
 
 

@@ -21,7 +21,7 @@ from notifier.web.answers import problem
 from notifier.web.forms import fields
 from notifier.web.health import count
 from notifier.web.service import settings
-from notifier.web.session import check_form
+from notifier.web.session import check_form, check_script
 
 log = structlog.get_logger()
 
@@ -29,6 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 WITHOUT_FORMS = ("/hooks/", "/api/")  # signed, or with a bearer token: no cookie gives them any right
+BY_SCRIPT = ("/areas/", "/push/")  # notifications of a device: JSON that brings its own proof, and no cookie
 ONE_CLICK = ("/unsubscribe/", "List-Unsubscribe", "One-Click")  # RFC 8058 section 3.2: no cookie, no token
 # Mail comes to the first two. A call without its signature is refused by its kind as soon as it is there.
 BODY_LIMITS = {
@@ -37,12 +38,13 @@ BODY_LIMITS = {
     "/hooks/": 1024**2,
     "/api/": 1024**2,
     "/desk/": 512 * 1024,
+    **dict.fromkeys(BY_SCRIPT, 8 * 1024),
 }
 LONGEST_PART = 400  # of a path: our longest token has 256 characters
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; "
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; manifest-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -149,6 +151,9 @@ async def check_forms(request: web.Request, handler: Handler) -> web.StreamRespo
         return await handler(request)
     if request.match_info.http_exception is not None:
         return await handler(request)  # no such page, or not by this method: nothing will be changed
+    if request.path.startswith(BY_SCRIPT) and request.content_type == "application/json":
+        check_script(request)
+        return await handler(request)
     sent = await fields(request)
     path, name, value = ONE_CLICK
     if not (request.path.startswith(path) and list(sent.get(name, ())) == [value]):

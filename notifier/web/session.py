@@ -91,6 +91,16 @@ def check_form(request: web.Request, sent: Fields) -> None:
     request[FORM_AGE] = age
 
 
+def check_script(request: web.Request) -> None:
+    """Raise NotOurForm unless a script of our own page sent it: for what no cookie gives any right to.
+
+    A browser sends JSON to another origin only after asking it, and we never agree.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "null")
+    if site != "same-origin" and (site is not None or origin == "null" or not _is_ours(request, origin)):
+        raise NotOurForm
+
+
 def form_age_seconds(request: web.Request) -> float:
     """How long the form that was just sent had stood on the screen."""
     return request[FORM_AGE]

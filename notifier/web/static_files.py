@@ -48,6 +48,15 @@ async def serve(request: web.Request) -> web.Response:
     return web.Response(body=found.body, content_type=found.content_type, charset=charset, headers=headers)
 
 
+async def worker(request: web.Request) -> web.Response:
+    """The service worker: at the root, so that it serves the whole site; looked at afresh each time."""
+    found = _assets()["push-worker.js"]
+    headers = {"Cache-Control": "no-cache", "ETag": f'"{found.version}"'}
+    if request.headers.get("If-None-Match") == headers["ETag"]:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=found.body, content_type=found.content_type, charset="utf-8", headers=headers)
+
+
 @cache
 def _assets() -> dict[str, Asset]:
     return {path.name: _read(path) for path in FOLDER.iterdir() if path.suffix in TYPES}
@@ -58,4 +67,4 @@ def _read(path: Path) -> Asset:
     return Asset(body=body, content_type=TYPES[path.suffix], version=hashlib.sha256(body).hexdigest()[:12])
 
 
-ROUTES = [web.get("/static/{name}", serve)]
+ROUTES = [web.get("/static/{name}", serve), web.get("/push.js", worker)]

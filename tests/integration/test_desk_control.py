@@ -52,7 +52,7 @@ async def test_a_hold_is_asked_about_stands_on_every_page_and_is_lifted(desk: De
         assert (await submit(central, "/desk/sending/hold", values, page=ask)).status == 409
         for path in ("/desk", "/desk/queue", "/desk/messages/new"):
             page = await text_of(client, path)
-            assert "Emails, text messages and posts are held." in page.replace("push", "")
+            assert "Emails, text messages, posts and notifications are held." in page.replace("push", "")
             assert "texts arrive twice" in page
         assert "By Cen Tral" in await text_of(central, "/desk/sending")
         ask = "/desk/sending/release?scope=channel&key=memory"

@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "invisible title": ({"title": "\u200b"}, "Write a title."),
     "no body": ({"body": ""}, "Write the message."),
     "no area": ({"areas": None}, "Choose at least one area."),
-    "no way": ({"media": None}, "Choose how it should go out: email, text or post."),
+    "no way": ({"media": None}, "Choose how it should go out: email, text, notification or post."),
     "fax": ({"media": "fax"}, "There is no way to send by “fax”."),
     "long title": ({"title": "A" * 300}, "Shorten the title to 120 characters; it has 300."),
     "long body": ({"body": "b" * 100_000}, "Shorten the message to 10,000 characters; it has 100,000."),

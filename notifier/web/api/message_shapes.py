@@ -38,7 +38,7 @@ class NewMessage(Body):
     title: Title
     body: Text
     areas: Annotated[list[Code], Field(min_length=1, max_length=1000)]
-    media: Annotated[list[Literal["email", "sms", "social"]], Field(min_length=1, max_length=3)]
+    media: Annotated[list[Literal["email", "sms", "push", "social"]], Field(min_length=1, max_length=4)]
     topics: Annotated[list[Slug], Field(max_length=30, default_factory=list)]
     translations: Annotated[dict[str, Translation], Field(max_length=20, default_factory=dict)]
     send_at: AwareDatetime | None = None

@@ -10,7 +10,7 @@ from notifier.delivery import failover
 from notifier.delivery.standing import ChannelStanding, HoldStanding, sending_state
 from notifier.models import BreakerState, HoldScope
 
-NAMES = {"email": "emails", "sms": "text messages", "social": "posts"}
+NAMES = {"email": "emails", "sms": "text messages", "push": "notifications", "social": "posts"}
 WAITS = "What you send waits, and goes out when that is over."
 
 

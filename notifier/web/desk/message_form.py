@@ -33,6 +33,11 @@ KINDS = (
 MEDIA = (
     ("email", "Email", ""),
     ("sms", "Text message", "Costs money for each part. The preview shows how much."),
+    (
+        "push",
+        "Notification",
+        "On phones and computers where people turned it on. Costs nothing, and nobody can reply.",
+    ),
     ("social", "Post", "On the team’s own account, for anybody to read."),
 )
 ORDER = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import aliased
 
 from channels.base import Medium
@@ -111,7 +111,7 @@ async def teams_of(tx: Tx, code: str) -> list[TeamCard]:
             .distinct()
             .order_by(Team.name)
         )
-        found = [await _card(tx, row) for row in rows.all()]
+        found = [await card(tx, row) for row in rows.all()]
         if found:
             return found
     return []
@@ -156,8 +156,7 @@ async def messages_of(tx: Tx, found: Place) -> list[PublishedMessage]:
                     MessageArea.area_code.in_([found.code, found.within_code])
                 )
             ),
-            Message.state.in_(PUBLISHED),
-            Message.published_at.is_not(None),
+            is_published(tx.now),
         )
         .order_by(Message.published_at.desc(), Message.id.desc())
         .limit(MOST_MESSAGES)
@@ -173,6 +172,11 @@ async def messages_of(tx: Tx, found: Place) -> list[PublishedMessage]:
         )
         for row in rows
     ]
+
+
+def is_published(now: datetime) -> ColumnElement[bool]:
+    """Of a message: anybody may read it. One that is paused before its time is not."""
+    return Message.state.in_(PUBLISHED) & (Message.published_at <= now)
 
 
 def _served() -> Select[*tuple[Any, ...]]:
@@ -199,7 +203,8 @@ async def _places(tx: Tx, statement: Select[*tuple[Any, ...]]) -> list[Place]:
     ]
 
 
-async def _card(tx: Tx, team: Any) -> TeamCard:
+async def card(tx: Tx, team: Any) -> TeamCard:
+    """A team as residents meet it. team: a row with its id, name and slug."""
     rows = (
         await tx.execute(
             select(TeamContactPoint.contact_point_id, TeamContactPoint.use, ContactPoint.medium)

@@ -59,7 +59,8 @@ ONE_TEXT = {"confirm_sms", "stopped", "stopped_area", "start_question", "help", 
 
 
 def media_of(template: str) -> list[Medium]:
-    files = {"email.txt": Medium.EMAIL, "sms.txt": Medium.SMS, "social.txt": Medium.SOCIAL}
+    files = {"email.txt": Medium.EMAIL, "sms.txt": Medium.SMS, "social.txt": Medium.SOCIAL,
+             "push.txt": Medium.PUSH}  # fmt: skip
     return [medium for file, medium in files.items() if (MESSAGES / template / "en" / file).exists()]
 
 
@@ -136,6 +137,27 @@ def test_a_message_by_email_leaves_the_two_personal_links_as_holes(language: str
         holes = {piece.name for piece in cut(text) if isinstance(piece, Hole)}
         assert holes == {"manage_url", "unsubscribe_url"}
     assert HOLE_OPENS not in content.subject
+
+
+@pytest.mark.parametrize(("template", "medium", "language"), [c for c in CASES if c[1] is Medium.PUSH])
+def test_every_notification_leads_somewhere_and_says_where_it_is_stopped(
+    template: str, medium: Medium, language: str
+) -> None:
+    content = rendered(template, medium, language)
+    assert content.link.startswith("https://")
+    [(words, link)] = content.actions
+    assert words == ("Atal neu newid" if language == "cy" else "Stop or change")
+    assert link == (LINK if template == "welcome" else f"{HOLE_OPENS}manage_url{HOLE_CLOSES}")
+    assert len(content.text) < 500
+    assert content.sender_name == ("Alderbrook SNT" if template == "message" else "Neighbourhood Link")
+
+
+def test_a_notification_is_cut_at_a_word_and_leads_to_the_whole_of_the_message() -> None:
+    more = {"body": "Lock your doors. " * 100, "message_url": "https://link.example/areas/E1#m-1"}
+    content = rendered("message", Medium.PUSH, "en", more)
+    assert content.text.startswith("Alert: Three break-ins on Alder Road.\nLock your doors.")
+    assert "…\nHave your say by Friday" in content.text
+    assert content.link == "https://link.example/areas/E1#m-1"
 
 
 def test_a_hole_in_html_is_escaped_when_it_is_filled() -> None:
