@@ -23,7 +23,10 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """A provider's later word on one attempt. `attempt` is our signed token, where it came back."""
+    """A provider's later word on one attempt. `attempt` is our signed token, where it came back.
+
+    permanent: nothing will ever arrive there. opted_out: because the person told the provider to stop.
+    """
 
     event_id: str
     provider_id: str
@@ -33,6 +36,7 @@ class Receipt:
     raw: bytes
     code: str = ""
     permanent: bool = False
+    opted_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

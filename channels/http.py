@@ -6,8 +6,9 @@ what may have.
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -29,6 +30,10 @@ class TooFast(Exception):
         super().__init__(f"wait {after_seconds:.0f} s")
 
 
+class TooLarge(Exception):
+    """The answer is longer than it may be."""
+
+
 class NoAnswer(Exception):
     """The provider failed while it had the request (5xx)."""
 
@@ -39,6 +44,16 @@ class NoAnswer(Exception):
 
 # What a call may raise besides an SDK's own errors.
 TROUBLE = (TooFast, NoAnswer, aiohttp.ClientError, TimeoutError, OSError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """What was downloaded. kind: its content type. location: where a redirect goes, in full."""
+
+    status: int
+    kind: str
+    data: bytes
+    location: str
 
 
 class Session:
@@ -71,6 +86,36 @@ class Session:
             await response.read()
             yield response
 
+    async def download(
+        self, url: str, *, most_bytes: int, headers: Mapping[str, str] | None = None, elsewhere: bool = False
+    ) -> Download:
+        """One GET whose body is given up where it grows too large. No redirect is followed.
+
+        elsewhere: at that address as it stands, and not at the origin; the caller has made sure of its host.
+        Raises as `request` does, and TooLarge.
+        """
+        address = URL(url, encoded=True) if elsewhere else self._moved(URL(url))
+        async with self._opened().get(
+            address, headers=headers, timeout=self._timeout, allow_redirects=False
+        ) as response:
+            if response.status == 429:
+                raise TooFast(_wait_seconds(response))
+            if response.status >= 500:
+                raise NoAnswer(response.status)
+            if (response.content_length or 0) > most_bytes:
+                raise TooLarge
+            data = bytearray()
+            async for piece in response.content.iter_chunked(64 * 1024):
+                data += piece
+                if len(data) > most_bytes:
+                    raise TooLarge
+            return Download(
+                status=response.status,
+                kind=response.content_type,
+                data=bytes(data),
+                location=_location(response),
+            )
+
     def _moved(self, url: URL) -> URL:
         return URL(f"{self._origin}{url.raw_path_qs}", encoded=True) if self._origin else url
 
@@ -102,6 +147,14 @@ def outcome_of(trouble: BaseException) -> Outcome:
             return Unknown(reason="no answer in time")
         case _:
             return Unknown(reason="the connection broke during the call")
+
+
+def _location(response: aiohttp.ClientResponse) -> str:
+    """Where a redirect goes, in full; empty where it goes nowhere that can be."""
+    try:
+        return str(response.url.join(URL(response.headers.get("Location", ""))))
+    except ValueError:
+        return ""
 
 
 _RESETS = ("x-rate-limit-reset", "x-ratelimit-reset", "ratelimit-reset")  # X's, Mastodon's, Bluesky's

@@ -6,7 +6,7 @@ Twilio has no idempotency key, so a timeout or a 5xx is Unknown; the status call
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -16,7 +16,7 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from channels import estimates, senders, twilio_hooks
+from channels import estimates, senders, twilio_codes, twilio_hooks, twilio_media, twilio_polls
 from channels.base import (
     Accepted,
     Capabilities,
@@ -26,11 +26,12 @@ from channels.base import (
     HookReply,
     HookRequest,
     Idempotency,
+    Media,
+    MediaRefused,
     Medium,
     Outcome,
     Outgoing,
     Prepared,
-    Refusal,
     Refused,
     Throttled,
     Unknown,
@@ -38,36 +39,28 @@ from channels.base import (
     cut,
     filled,
 )
-from channels.errors import NotConfigured
-from channels.http import DEFAULT_WAIT_SECONDS, TROUBLE, NoAnswer, Session, not_asked, outcome_of
+from channels.errors import CannotPoll, NotConfigured
+from channels.http import (
+    DEFAULT_WAIT_SECONDS,
+    TROUBLE,
+    NoAnswer,
+    Session,
+    TooFast,
+    TooLarge,
+    not_asked,
+    outcome_of,
+)
 from channels.one_medium import OneMedium
+from channels.twilio_log import ListedText, NotListed, TextLog
 
-# Twilio's error → what it means for us (www.twilio.com/docs/api/errors). Others are refusals of the content.
-REFUSALS = {
-    21211: Refusal.BAD_ADDRESS,  # not a phone number
-    21214: Refusal.BAD_ADDRESS,  # cannot be reached
-    21217: Refusal.BAD_ADDRESS,  # does not look like a phone number
-    21408: Refusal.NOT_ALLOWED,  # texts to that country are switched off
-    21606: Refusal.NOT_ALLOWED,  # the sender's number is not ours
-    21608: Refusal.NOT_ALLOWED,  # a trial account
-    21610: Refusal.OPTED_OUT,  # answered STOP to this number
-    21612: Refusal.NOT_ALLOWED,  # no route from this sender
-    21614: Refusal.BAD_ADDRESS,  # not a mobile
-    20003: Refusal.NOT_ALLOWED,  # credentials
-    20005: Refusal.NOT_ALLOWED,  # account not active
-    30002: Refusal.NOT_ALLOWED,  # account suspended
-    20404: Refusal.NOT_ALLOWED,  # no such account
-    401: Refusal.NOT_ALLOWED,
-    403: Refusal.NOT_ALLOWED,
-}
-TOO_FAST = frozenset({14107, 20429, 429})
+# Twilio's words for errors → ours: `twilio_codes`.
 _TAKEN = frozenset({"accepted", "scheduled", "queued", "sending", "sent", "delivered", "undelivered", "read"})
-
 API_URL = "https://api.twilio.com"
 URGENT_SECONDS = 3600  # an alert that cannot be delivered within the hour is dropped by the network
+LONGEST_SECONDS = 36_000  # Twilio's own ValidityPeriod, where none is given
 LOOK_BACK = timedelta(days=1)
 CLOCKS_APART = timedelta(minutes=1)
-MOST_TEXTS = 200
+OVERLAP = timedelta(minutes=10)  # a text is listed some time after it came, and not always in order
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -152,8 +145,10 @@ class SmsTwilio(OneMedium):
         # Twilio refuses a callback address that only this machine knows; a stand-in on this machine does not.
         is_local = urlsplit(self._base_url).hostname in _LOCAL
         self._takes_callbacks = bool(self._base_url) and not (is_local and api_url == API_URL)
+        self._api_url = api_url
         self._session = Session(api_url, total_seconds=timeout_seconds, connect_seconds=timeout_seconds / 2)
         self._client = Client(account_sid, self._tokens[0], http_client=_Http(self._session))
+        self._log = TextLog(self._session, account_sid, self._tokens[0])
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -186,13 +181,13 @@ class SmsTwilio(OneMedium):
         copy = filled(message)
         if isinstance(copy, Refused):
             return copy
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"smart_encoded": False}  # what was counted is what is sent
         if self._takes_callbacks:
             options["status_callback"] = (
                 f"{self._base_url}/hooks/{self.name}?attempt={quote(message.attempt)}"
             )
-        if message.urgent:
-            options["validity_period"] = URGENT_SECONDS
+        if seconds := _validity_seconds(message):
+            options["validity_period"] = seconds
         try:
             taken = await self._client.messages.create_async(
                 to=message.to, from_=self._sender(message), body=copy.decode(), **options
@@ -217,26 +212,83 @@ class SmsTwilio(OneMedium):
         copy = filled(message)
         if isinstance(copy, Refused):
             return copy
-        earliest = (since or self._now() - LOOK_BACK) - CLOCKS_APART
+        words, earliest = copy.decode(), (since or self._now() - LOOK_BACK) - CLOCKS_APART
+        taken: list[tuple[datetime, str]] = []
         try:
-            texts = await self._client.messages.list_async(
-                to=message.to,
-                from_=self._sender(message),
-                date_sent_after=earliest - LOOK_BACK,  # Twilio compares whole days
-                limit=MOST_TEXTS,
-                page_size=MOST_TEXTS,
-            )
-            words = copy.decode()
-            taken = [
-                (text.date_created, str(text.sid))
-                for text in texts
-                if text.body == words and str(text.status) in _TAKEN and text.date_created >= earliest
-            ]
-        except (TwilioException, *TROUBLE, ValueError, KeyError, TypeError, AttributeError) as error:
+            # No day is named: what waits at Twilio has not been sent on any.
+            async for text in self._log.texts(to=message.to, sender=self._sender(message)):
+                if text.at < earliest - LOOK_BACK:
+                    break
+                if text.body == words and text.status in _TAKEN and text.at >= earliest:
+                    taken.append((text.at, text.sid))
+        except (NotListed, *TROUBLE) as error:
             return not_asked(error)
         open_ones = [each for each in reversed(taken) if each[1] not in claimed]  # the list is newest first
         mine = min(open_ones, key=itemgetter(0), default=None)
         return Accepted(provider_id=mine[1]) if mine else Unknown(reason="Twilio lists no such text")
+
+    # --- What came while nobody heard -------------------------------------------------------
+
+    async def poll(self, cursor: str) -> tuple[Sequence[Event], str]:
+        """Texts that came to our numbers since the cursor, each as its hook would have told it.
+
+        The cursor is the time of the newest text, and the ends of the ids that were told of the minutes before it: those
+        minutes are read again, for Twilio may list a text late. At first a day is read.
+        """
+        mark = twilio_polls.read_mark(cursor, first=self._now() - LOOK_BACK)
+        events: list[Event] = []
+        found: list[ListedText] = []
+        try:
+            for number in (each.address for each in self.senders if each.takes_replies):
+                async for text in self._log.texts(to=number, since=mark.at - OVERLAP):
+                    if text.at < mark.at - OVERLAP - LOOK_BACK:
+                        break
+                    if text.direction == "inbound" and text.at >= mark.at - OVERLAP:
+                        found.append(text)
+            found.reverse()  # each list is newest first, and some came within one second
+            found.sort(key=attrgetter("at"))
+            for text in found:
+                if not mark.was_told(text):
+                    pictures = await self._log.pictures(text.sid) if text.pictures else ()
+                    events.append(twilio_polls.event_of(text, self._account_sid, pictures))
+        except (NotListed, *TROUBLE) as error:
+            raise CannotPoll(not_asked(error).after_seconds) from error
+        return events, twilio_polls.mark_after(mark, found, OVERLAP)
+
+    async def fetch(self, url: str) -> Media | MediaRefused:
+        """A picture of this account, from Twilio's interface and from wherever Twilio keeps it: nowhere else."""
+        path = twilio_media.path_of(url, self._account_sid, self._api_url)
+        if path is None:
+            return MediaRefused(reason="that is no address of Twilio's for a picture of ours")
+        stand_in = "" if self._api_url == API_URL else self._api_url
+        try:
+            answer = await self._session.download(
+                path, most_bytes=twilio_media.MOST_BYTES, headers=self._log.headers
+            )
+            for _ in range(twilio_media.MOST_HOPS):
+                if answer.status not in (301, 302, 303, 307, 308):
+                    break
+                if not twilio_media.is_store(answer.location, stand_in):
+                    return MediaRefused(reason="Twilio sends on to a host that we do not know")
+                answer = await self._session.download(
+                    answer.location, most_bytes=twilio_media.MOST_BYTES, elsewhere=True
+                )
+        except TooLarge:
+            return MediaRefused(reason="the picture is larger than 5 MB")
+        except TooFast as trouble:
+            return MediaRefused(
+                reason="Twilio asks us to wait", again=True, after_seconds=trouble.after_seconds
+            )
+        except (*TROUBLE, ValueError):
+            return MediaRefused(reason="the picture could not be fetched", again=True)
+        if answer.status in (401, 403):
+            return MediaRefused(reason=f"turned away with {answer.status}", again=True, after_seconds=900)
+        if answer.status != 200:
+            return MediaRefused(reason=f"Twilio has no such picture ({answer.status})")
+        kind = twilio_media.kind_of(answer.kind, answer.data)
+        return (
+            Media(content_type=kind, data=answer.data) if kind else MediaRefused(reason="that is no picture")
+        )
 
     # --- Hooks ----------------------------------------------------------------------------
 
@@ -271,14 +323,23 @@ def _refused(error: TwilioException) -> Outcome:
     if not isinstance(error, (TwilioRestException, TwilioServiceException)):
         return Unknown(reason="an answer that cannot be read")
     code, status = int(error.code or 0), int(error.status or 0)
-    if code in TOO_FAST or status == 429:
+    if status == 429:
         return Throttled(after_seconds=DEFAULT_WAIT_SECONDS, code=str(code))
     if status >= 500:
         return outcome_of(NoAnswer(status))
     if status < 400:
         return Unknown(reason="an answer that cannot be read")
-    why = REFUSALS.get(code) or (Refusal.NOT_ALLOWED if status in (401, 403) else Refusal.CONTENT)
-    return Refused(why=why, reason=f"Twilio error {code}", code=str(code))
+    return twilio_codes.outcome(code, status, wait_seconds=DEFAULT_WAIT_SECONDS)
+
+
+def _validity_seconds(message: Outgoing) -> int | None:
+    """After how long the network may drop it: an alert after its hour, others once their words are worth nothing."""
+    good_for = message.good_for_seconds
+    longest = URGENT_SECONDS if message.urgent else LONGEST_SECONDS
+    if good_for is None:
+        return URGENT_SECONDS if message.urgent else None
+    seconds = int(min(max(good_for, 1.0), longest))
+    return None if seconds == LONGEST_SECONDS else seconds
 
 
 def _with_query(uri: str, params: Mapping[str, Any] | None) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit, urlunsplit
 
 from twilio.request_validator import RequestValidator
 
-from channels import addresses
+from channels import addresses, twilio_codes
 from channels.base import Event, HookRequest, Incoming, Medium, Progress, Receipt
 from channels.errors import BadHook
 
@@ -25,11 +25,15 @@ _SENDER = re.compile(
 _CODE = re.compile(r"\d{1,6}")
 _VERSION = re.compile(r"(?:\d{4}-\d{2}-\d{2})?")
 _PICTURES = re.compile(r"[1-9]\d?")  # a picture alone comes without words
+_MOST_PICTURES = 10  # that Twilio lets a text have
+_LONGEST_URL = 500
 # Fields that may be missing, so that letters moved out of their names or values would not be missed.
 _OPTIONAL = (
     "ApiVersion", "ErrorCode", "ErrorMessage", "FromCity", "FromCountry", "FromState", "FromZip", "MessagingServiceSid",
     "NumMedia", "NumSegments", "SmsMessageSid", "SmsSid", "SmsStatus", "ToCity", "ToCountry", "ToState", "ToZip",
 )  # fmt: skip
+_MEDIA_NAMES = ("MediaContentType", "MediaSid", "MediaUrl")
+_MEDIA = re.compile(rf"(?:{'|'.join(_MEDIA_NAMES)})\d")
 _REQUIRED = ("AccountSid", "Body", "From", "MessageSid", "MessageStatus", "To")
 
 # Twilio's word → ours. The steps on the way make no event; a word that is neither cannot be read.
@@ -42,8 +46,6 @@ _PROGRESS = {
     "read": Progress.DELIVERED,
 }
 _STEPS = frozenset({"accepted", "scheduled", "queued", "sending", "receiving", "received"})
-# The handset or number will never take a text from us: no such number, a landline, opted out.
-_PERMANENT = frozenset({"21211", "21610", "21614", "30005", "30006"})
 
 
 def is_signed(url: str, fields: Mapping[str, str], signature: str, tokens: Iterable[str]) -> bool:
@@ -91,10 +93,14 @@ def is_whole(fields: Mapping[str, str], account_sid: str) -> bool:
 
 def _is_blurred(fields: Mapping[str, str]) -> bool:
     """Whether a name we do not know, or an optional value, may be a known field with letters moved across its mark."""
-    unknown = (name + value for name, value in fields.items() if name not in (*_OPTIONAL, *_REQUIRED))
-    if any(each.startswith((*_OPTIONAL, "From+", "To+")) for each in unknown):
+    optional = [name for name in fields if name in _OPTIONAL or _MEDIA.fullmatch(name)]
+    unknown = (fields.keys() - optional) - set(_REQUIRED)
+    if any(
+        f"{name}{fields[name]}".startswith((*_OPTIONAL, *_MEDIA_NAMES, "Body", "From+", "To+"))
+        for name in unknown
+    ):
         return True
-    return any(name in fields.get(field, "") for field in _OPTIONAL for name in _OPTIONAL)
+    return any(name in fields[field] for field in optional for name in (*_OPTIONAL, *_MEDIA_NAMES))
 
 
 def events_of(request: HookRequest) -> Sequence[Event]:
@@ -115,8 +121,17 @@ def events_of(request: HookRequest) -> Sequence[Event]:
             text=fields.get("Body", ""),
             at=None,
             raw=request.body,
+            media=_media(fields),
         ),
     )
+
+
+def _media(fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Addresses of the pictures that came with a text; whether they may be fetched is decided when they are."""
+    count = fields.get("NumMedia", "")
+    most = min(int(count), _MOST_PICTURES) if _PICTURES.fullmatch(count) else 0
+    found = (fields.get(f"MediaUrl{number}", "") for number in range(most))
+    return tuple(url[:_LONGEST_URL] for url in found if url)
 
 
 def _receipts(request: HookRequest, fields: Mapping[str, str]) -> Sequence[Event]:
@@ -126,6 +141,7 @@ def _receipts(request: HookRequest, fields: Mapping[str, str]) -> Sequence[Event
     progress = _PROGRESS.get(status)
     if progress is None:
         raise BadHook("a status that nobody here knows")
+    meaning = twilio_codes.meaning(int(code)) if _CODE.fullmatch(code) else None
     attempt = parse_qs(urlsplit(request.url).query).get("attempt", [""])[0]
     return (
         Receipt(
@@ -136,7 +152,8 @@ def _receipts(request: HookRequest, fields: Mapping[str, str]) -> Sequence[Event
             at=None,  # Twilio's own time has no zone and no seconds
             raw=request.body,
             code=code if _CODE.fullmatch(code) else "",
-            permanent=progress is Progress.UNDELIVERED and code in _PERMANENT,
+            permanent=progress is Progress.UNDELIVERED and meaning is not None and meaning.is_permanent,
+            opted_out=progress is Progress.UNDELIVERED and meaning is twilio_codes.Meaning.OPTED_OUT,
         ),
     )
 

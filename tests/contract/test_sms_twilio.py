@@ -1,7 +1,8 @@
 """Texts through Twilio: its errors, its look-up, and who may call our hooks."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import timedelta, timezone
 from itertools import pairwise
 from urllib.parse import urlencode
 
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from channels import twilio_log
 from channels.base import (
     Accepted,
     Content,
+    Failed,
     HookRequest,
     Incoming,
     Medium,
@@ -22,6 +25,7 @@ from channels.base import (
     Refused,
     Throttled,
     Unknown,
+    Where,
 )
 from channels.errors import BadHook
 from channels.sms_twilio import SmsTwilio
@@ -59,6 +63,38 @@ def outgoing(channel: SmsTwilio, *, urgent: bool = False, sender: str = "") -> O
 # --- Sending --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("urgent", "good_for", "validity"),
+    [
+        (True, None, 3600),
+        (True, 90_000.0, 3600),
+        (True, 600.5, 600),
+        (False, None, None),
+        (False, 7200.0, 7200),
+        (False, 259_200.0, None),
+        (False, 0.2, 1),
+        (False, -5.0, 1),
+    ],
+)
+async def test_a_text_is_dropped_by_the_network_once_it_is_worth_nothing(
+    channel: SmsTwilio,
+    provider: twilio.FakeTwilio,
+    good_for: float | None,
+    validity: int | None,
+    *,
+    urgent: bool,
+) -> None:
+    message = outgoing(channel, urgent=urgent)
+    message.good_for_seconds = good_for
+    await channel.send(message)
+    assert [text.validity_seconds for text in provider.accepted] == [validity]
+
+
+async def test_what_was_counted_is_what_twilio_sends(channel: SmsTwilio, provider: twilio.FakeTwilio) -> None:
+    await channel.send(outgoing(channel))
+    assert not provider.accepted[0].is_smart
+
+
 async def test_a_text_carries_its_callback_and_an_alert_its_hour(
     channel: SmsTwilio, provider: twilio.FakeTwilio
 ) -> None:
@@ -77,6 +113,8 @@ async def test_a_text_carries_its_callback_and_an_alert_its_hour(
         (21614, 400, Refusal.BAD_ADDRESS),
         (21610, 400, Refusal.OPTED_OUT),
         (21617, 400, Refusal.CONTENT),
+        (30007, 400, Refusal.CONTENT),
+        (21606, 400, Refusal.NOT_ALLOWED),
         (20003, 401, Refusal.NOT_ALLOWED),
         (30002, 403, Refusal.NOT_ALLOWED),
         (99999, 403, Refusal.NOT_ALLOWED),
@@ -95,8 +133,18 @@ async def test_an_error_means_what_the_table_says(
 async def test_a_rate_told_only_by_its_code_is_a_rate(
     channel: SmsTwilio, provider: twilio.FakeTwilio
 ) -> None:
-    provider.script(TO, twilio.error(14107, 400))
+    provider.script(TO, twilio.error(14107, 400), twilio.error(21611, 400))
     assert isinstance(await channel.send(outgoing(channel)), Throttled)
+    assert isinstance(await channel.send(outgoing(channel)), Throttled)
+
+
+async def test_what_passes_is_tried_again_and_says_whose_trouble_it_is(
+    channel: SmsTwilio, provider: twilio.FakeTwilio
+) -> None:
+    provider.script(TO, twilio.error(21612, 400), twilio.error(21619, 400))
+    handset, own = [await channel.send(outgoing(channel)) for _ in range(2)]
+    assert handset == Failed(reason="Twilio error 21612", code="21612", where=Where.RECIPIENT)
+    assert own == Failed(reason="Twilio error 21619", code="21619", where=Where.PROVIDER)
 
 
 @pytest.mark.parametrize("trouble", Trouble)
@@ -140,6 +188,23 @@ async def test_a_text_made_before_the_attempt_is_another_messages(
     made = provider.accepted[0].at
     assert isinstance(await channel.look_up(outgoing(channel), since=made + timedelta(minutes=2)), Unknown)
     assert isinstance(await channel.look_up(outgoing(channel), since=made), Accepted)
+
+
+async def test_a_look_up_reads_page_after_page_and_any_zone(
+    channel: SmsTwilio, provider: twilio.FakeTwilio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twilio_log, "PAGE_SIZE", 3)
+    await channel.send(outgoing(channel))
+    first = provider.accepted[0]
+    tokyo = timezone(timedelta(hours=9))
+    for minutes in range(1, 8):  # other words, later
+        at = (first.at + timedelta(minutes=minutes)).astimezone(tokyo)
+        provider.accepted.add(replace(first, sid=f"SM{minutes:032x}", body="Road open", at=at), {})
+    assert await channel.look_up(outgoing(channel), since=first.at) == Accepted(provider_id=first.sid)
+    same = replace(first, sid="SM" + "f" * 32, at=(first.at + timedelta(hours=2)).astimezone(tokyo))
+    provider.accepted.add(same, {})
+    found = await channel.look_up(outgoing(channel), since=first.at + timedelta(hours=1))
+    assert found == Accepted(provider_id=same.sid)
 
 
 # --- Hooks ----------------------------------------------------------------------------------
@@ -249,7 +314,9 @@ def shifted(fields: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 async def test_letters_moved_between_names_and_values_are_refused(hooked: SmsTwilio) -> None:
     failed = status(MessageStatus="failed", ErrorCode="30005", ErrorMessage="Unknown handset")
-    for fields in (text(Body="STOP"), text(FromCity="LONDON", FromCountry="GB", ToZip=""), failed):
+    sent = twilio.FakeTwilio()
+    picture = sent.hook_fields(sent.keep_incoming(sender=TO, to=OURS, body="", pictures=[twilio.Picture()]))
+    for fields in (text(Body="STOP"), text(FromCity="LONDON", FromCountry="GB", ToZip=""), failed, picture):
         headers = call(fields).headers
         for mutated in shifted(fields):
             request = HookRequest(url=HOOK, headers=headers, body=urlencode(mutated).encode())
@@ -297,6 +364,12 @@ def test_the_signature_is_the_published_one() -> None:
         ("read", "", Progress.DELIVERED, False),
         ("failed", "30005", Progress.UNDELIVERED, True),
         ("failed", "21610", Progress.UNDELIVERED, True),
+        ("undelivered", "30006", Progress.UNDELIVERED, True),
+        ("undelivered", "30004", Progress.UNDELIVERED, False),
+        ("undelivered", "30007", Progress.UNDELIVERED, False),
+        ("undelivered", "30008", Progress.UNDELIVERED, False),
+        ("failed", "30002", Progress.UNDELIVERED, False),
+        ("failed", "99999", Progress.UNDELIVERED, False),
     ],
 )
 def test_a_status_is_a_receipt_of_its_attempt(
@@ -305,7 +378,7 @@ def test_a_status_is_a_receipt_of_its_attempt(
     request = call(status(MessageStatus=word, ErrorCode=code), url=f"{HOOK}?attempt=at.mac")
     (receipt,) = hooked.parse(request)
     assert receipt == Receipt(
-        event_id=f"{SID}:{word}", provider_id=SID, attempt="at.mac", progress=progress, at=None, raw=request.body, code=code, permanent=permanent
+        event_id=f"{SID}:{word}", provider_id=SID, attempt="at.mac", progress=progress, at=None, raw=request.body, code=code, permanent=permanent, opted_out=code == "21610"
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from tests.fakes.web import Answer, FakeWeb, Trouble, trouble
 
 ACCOUNT_SID = "AC" + "0" * 32
 AUTH_TOKEN = "fake-auth-token"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 24
 
 
 def error(code: int, status: int = 400, **headers: str) -> Answer:
@@ -65,10 +66,33 @@ class AcceptedText:
     validity_seconds: int | None
     status: str
     at: datetime
+    is_smart: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedText:
+    """One text that a resident sent to a number of ours. media: ids of its pictures."""
+
+    sid: str
+    to: str
+    sender: str
+    body: str
+    at: datetime
+    media: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """What the store answers for one picture. location: it sends on to there first; empty: to its own store."""
+
+    data: bytes = PNG
+    kind: str = "image/png"
+    location: str = ""
+    status: int = 200
 
 
 class FakeTwilio(FakeWeb):
-    """`async with FakeTwilio() as twilio:`; scripts go by the number texted.
+    """`async with FakeTwilio() as twilio:`; scripts go by the number texted, "list" for the list, "media" for pictures.
 
     calls_back: after accepting, whatever the answer, tell the callback address what `telling` says. hooks_url: origin
     to which calls are really made, where the public address in their signature is not reachable from here.
@@ -90,6 +114,9 @@ class FakeTwilio(FakeWeb):
         self.accepted: Ledger[AcceptedText] = Ledger(log)
         self.telling = Telling()
         self.answers: Counter[int] = Counter()  # what our hooks said to the calls about texts
+        self.received: list[ReceivedText] = []
+        self.pictures: dict[str, Picture] = {}
+        self.stored: list[tuple[str, bool]] = []  # what was asked of the store, and whether with a password
         self._held: list[AcceptedText] = []
         self._calls_back, self._hooks_url = calls_back, hooks_url
         self._calls: set[asyncio.Task[list[int]]] = set()
@@ -99,6 +126,9 @@ class FakeTwilio(FakeWeb):
         return [
             web.post(texts, self._take),
             web.get(texts, self._list),
+            web.get(f"{texts.removesuffix('.json')}/{{sid}}/Media.json", self._list_media),
+            web.get(f"{texts.removesuffix('.json')}/{{sid}}/Media/{{media}}", self._media),
+            web.get("/store/{media}", self._store),
             web.post("/control/incoming", self._control_incoming),
         ]
 
@@ -139,11 +169,67 @@ class FakeTwilio(FakeWeb):
             return _reply(answer)
         if answer is not None:
             return await trouble(answer, request)
-        to, sender = request.query.get("To"), request.query.get("From")
-        found = [t for t in self.accepted if to in (None, t.to) and sender in (None, t.sender)]
-        rows = [self._row(text) for text in reversed(found)]
-        page = {"page": 0, "page_size": 50, "uri": request.path, "first_page_uri": request.path}
-        return web.json_response({"messages": rows, "next_page_uri": None, "previous_page_uri": None, **page})
+        query = request.query
+        day, size, page = (
+            query.get("DateSent>", ""),
+            int(query.get("PageSize", 50)),
+            int(query.get("Page", 0)),
+        )
+        found = [
+            text
+            for text in sorted((*self.accepted, *self.received), key=lambda text: text.at, reverse=True)
+            if query.get("To") in (None, text.to)
+            and query.get("From") in (None, text.sender)
+            # What waits to be sent has no day yet; others are compared by the whole day, in GMT.
+            and (not day or (_is_sent(text) and text.at.astimezone(UTC).date().isoformat() >= day[:10]))
+        ]
+        rows = [self._row(text) for text in found[page * size : (page + 1) * size]]
+        following = str(request.rel_url.update_query({"Page": str(page + 1)}))
+        return web.json_response(
+            {
+                "messages": rows, "page": page, "page_size": size, "uri": request.path_qs, "start": page * size,
+                "end": page * size + len(rows) - 1, "first_page_uri": request.path, "previous_page_uri": None,
+                "next_page_uri": following if len(found) > (page + 1) * size else None,
+            }
+        )  # fmt: skip
+
+    # --- Pictures -------------------------------------------------------------------------
+
+    async def _list_media(self, request: web.Request) -> web.StreamResponse:
+        if not self._may(request):
+            return _reply(error(20003, 401))
+        sid = request.match_info["sid"]
+        found = next((text.media for text in self.received if text.sid == sid), ())
+        rows = [
+            {
+                "sid": each,
+                "parent_sid": sid,
+                "account_sid": self.account_sid,
+                "content_type": self.pictures[each].kind,
+            }
+            for each in found
+        ]
+        return web.json_response({"media_list": rows, "next_page_uri": None, "uri": request.path})
+
+    async def _media(self, request: web.Request) -> web.StreamResponse:
+        """The picture itself is not here: whoever has the password is sent on to where it is stored."""
+        answer = self.scripted("media")
+        if isinstance(answer, Answer):
+            return _reply(answer)
+        if answer is not None:
+            return await trouble(answer, request)
+        if not self._may(request):
+            return _reply(error(20003, 401))
+        picture = self.pictures.get(request.match_info["media"])
+        if picture is None:
+            return _reply(error(20404, 404))
+        location = picture.location or f"{self.url}/store/{request.match_info['media']}"
+        return web.Response(status=307, headers={"Location": location})
+
+    async def _store(self, request: web.Request) -> web.StreamResponse:
+        self.stored.append((request.path, "Authorization" in request.headers))
+        picture = self.pictures[request.match_info["media"]]
+        return web.Response(status=picture.status, body=picture.data, content_type=picture.kind)
 
     def _may(self, request: web.Request) -> bool:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -160,6 +246,7 @@ class FakeTwilio(FakeWeb):
             sender=form.get("From", ""),
             body=form["Body"],
             callback=form.get("StatusCallback", ""),
+            is_smart=form.get("SmartEncoded", "") not in ("", "False", "false"),
             validity_seconds=int(form["ValidityPeriod"]) if "ValidityPeriod" in form else None,
             status="queued",
             at=datetime.now(UTC),
@@ -167,12 +254,39 @@ class FakeTwilio(FakeWeb):
         self.accepted.add(text, {"sid": text.sid, "to": text.to, "from": text.sender, "body": text.body})
         return text
 
-    def _row(self, text: AcceptedText) -> dict[str, Any]:
+    def keep_incoming(
+        self, *, sender: str, to: str, body: str, at: datetime | None = None, pictures: Sequence[Picture] = ()
+    ) -> ReceivedText:
+        """A resident texts us, and nobody is told: it stands in the list."""
+        media = tuple(f"ME{secrets.token_hex(16)}" for _ in pictures)
+        self.pictures |= dict(zip(media, pictures, strict=True))
+        kind = "MM" if media else "SM"
+        text = ReceivedText(
+            sid=f"{kind}{secrets.token_hex(16)}",
+            to=to,
+            sender=sender,
+            body=body,
+            at=at or datetime.now(UTC),
+            media=media,
+        )
+        self.received.append(text)
+        return text
+
+    def media_urls(self, text: ReceivedText) -> tuple[str, ...]:
+        """As the hook names them: always at Twilio's own host."""
+        path = f"/2010-04-01/Accounts/{self.account_sid}/Messages/{text.sid}/Media"
+        return tuple(f"https://api.twilio.com{path}/{each}" for each in text.media)
+
+    def _row(self, text: AcceptedText | ReceivedText) -> dict[str, Any]:
         when = format_datetime(text.at)
+        inbound = text if isinstance(text, ReceivedText) else None
         return {
             "sid": text.sid, "account_sid": self.account_sid, "to": text.to, "from": text.sender, "body": text.body,
-            "status": text.status, "date_created": when, "date_updated": when, "date_sent": when, "direction": "outbound-api",
-            "num_segments": "1", "num_media": "0", "error_code": None, "error_message": None, "price": None,
+            "status": "received" if isinstance(text, ReceivedText) else text.status, "date_created": when, "date_updated": when,
+            "date_sent": when if _is_sent(text) else None,
+            "direction": "inbound" if inbound else "outbound-api",
+            "num_segments": "1", "num_media": str(len(inbound.media)) if inbound else "0", "error_code": None,
+            "error_message": None, "price": None,
             "price_unit": "GBP", "api_version": "2010-04-01", "messaging_service_sid": None, "subresource_uris": {},
             "uri": f"/2010-04-01/Accounts/{self.account_sid}/Messages/{text.sid}.json",
         }  # fmt: skip
@@ -191,6 +305,13 @@ class FakeTwilio(FakeWeb):
             "MessageSid": text.sid, "SmsSid": text.sid, "MessageStatus": status, "SmsStatus": status,
         }  # fmt: skip
         return fields | ({"ErrorCode": code} if code else {})
+
+    def hook_fields(self, text: ReceivedText) -> dict[str, str]:
+        """What the hook tells of a text that was received."""
+        fields = self.incoming_fields(sender=text.sender, to=text.to, body=text.body, sid=text.sid)
+        for number, (url, sid) in enumerate(zip(self.media_urls(text), text.media, strict=True)):
+            fields |= {f"MediaUrl{number}": url, f"MediaContentType{number}": self.pictures[sid].kind}
+        return fields | {"NumMedia": str(len(text.media))}
 
     def incoming_fields(self, *, sender: str, to: str, body: str, sid: str = "") -> dict[str, str]:
         sid = sid or f"SM{secrets.token_hex(16)}"
@@ -259,6 +380,10 @@ class FakeTwilio(FakeWeb):
             asked["url"], sender=asked["from"], to=asked["to"], body=asked["body"]
         )
         return web.json_response({"status": status})
+
+
+def _is_sent(text: AcceptedText | ReceivedText) -> bool:
+    return isinstance(text, ReceivedText) or text.status not in ("accepted", "scheduled", "queued")
 
 
 def _reply(answer: Answer) -> web.Response:
