@@ -62,8 +62,8 @@ async def record(tx: Tx, channel: str, receipt: Receipt, *, delivery: int | None
         await _watch_orphans(tx, channel)
         return True
     await _apply(tx, found, number, receipt.progress, code=receipt.code, provider_id=receipt.provider_id)
-    if receipt.permanent and receipt.progress in (Progress.BOUNCED, Progress.COMPLAINED):
-        await _end_address(tx, found, receipt.progress)
+    if receipt.permanent:
+        await _end_address(tx, found, receipt)
     return True
 
 
@@ -196,14 +196,19 @@ async def _apply(
     await follow_digests(tx, [delivery])
 
 
-async def _end_address(tx: Tx, delivery: int, progress: Progress) -> None:
+async def _end_address(tx: Tx, delivery: int, receipt: Receipt) -> None:
+    """Nothing more goes there: it came back for good, or its owner complained or told the provider to stop."""
     contact_point: UUID | None = await tx.scalar(
         select(Delivery.contact_point_id).where(Delivery.id == delivery)
     )
-    if progress is Progress.COMPLAINED and contact_point is not None:  # as lasting as their own wish to stop
+    complained = receipt.progress is Progress.COMPLAINED
+    if (
+        complained or receipt.opted_out
+    ) and contact_point is not None:  # as lasting as their own wish to stop
         contact = await contact_points.hold(tx, contact_point)
         if contact is not None:
-            await suppression.stop(tx, contact, source="complaint", actor="provider")
+            source = "complaint" if complained else "provider"
+            await suppression.stop(tx, contact, source=source, actor="provider")
         return
     await tx.execute(
         update(ContactPoint)
