@@ -14,7 +14,7 @@ from typing import Any
 
 from channels.base import Event, Incoming, Medium, OptedOut, Progress, Receipt
 from channels.errors import BadHook
-from channels.hook_fields import code_in, document, may_end_address, moment, part, text, word
+from channels.hook_fields import code_in, document, may_end_address, moment, part, says_nobody, text, word
 from channels.hook_forms import Field, fields_of
 from channels.mailmake import Attached, made_again, traced
 
@@ -122,7 +122,7 @@ def _told(event: Mapping[str, Any], signature: Signature, raw: bytes) -> Sequenc
             reasons=frozenset({reason, word(status, "bounce-type").lower()} - {"soft", ""}),
             is_soft=word(status, "bounce-type").lower() == "soft",
             code=code_in(text(status, "enhanced-code"), *said, number),
-            event_id=word(event, "id") or _short(signature.token),
+            event_id=_event_id(word(event, "id") or signature.token, raw),
             message_id=word(event, "message", "headers", "message-id"),
             attempt=_attempt(event.get("user-variables")),
             recipient=text(event, "recipient"),
@@ -144,7 +144,7 @@ def _told_in_a_form(kind: str, fields: Sequence[Field], raw: bytes) -> Sequence[
             kind=kind,
             reasons=frozenset(reasons - {""}),
             code=code_in(number, *said),
-            event_id=_short("".join(_all(fields, "token"))),
+            event_id=_event_id("".join(_all(fields, "token")), raw),
             message_id=_clean(_first(fields, "Message-Id") or _first(fields, "message-id")),
             attempt=_clean(_first(fields, ATTEMPT)) or _attempt(_first(fields, "user-variables")),
             recipient=_first(fields, "recipient"),
@@ -204,7 +204,8 @@ def _events(said: _Said, raw: bytes) -> Sequence[Event]:
         case "failed" | "bounced" | "dropped":
             if said.reasons & _LEFT:
                 return receipt(Progress.UNDELIVERED, code=said.code), left
-            ends = bool(said.reasons & _ENDS_ADDRESS) and not said.is_soft and may_end_address(said.code)
+            is_hard = bool(said.reasons & _ENDS_ADDRESS) and not said.is_soft and may_end_address(said.code)
+            ends = is_hard or says_nobody(said.code)
             return (receipt(Progress.BOUNCED, code=said.code, permanent=ends),)
     raise BadHook("an event that nobody here knows")
 
@@ -219,8 +220,10 @@ def _attempt(variables: object) -> str:
     return word(variables, ATTEMPT)
 
 
-def _short(token: str) -> str:
-    return token if len(token) <= 100 and token.isascii() and token.isprintable() else sha256(token.encode("utf-8", "replace")).hexdigest()  # fmt: skip
+def _event_id(named: str, raw: bytes) -> str:
+    """The id or the random word; the call itself where there is none."""
+    is_usable = 0 < len(named) <= 150 and named.isascii() and named.isprintable()
+    return named if is_usable else sha256(named.encode("utf-8", "replace") or raw).hexdigest()
 
 
 # --- Mail for us ----------------------------------------------------------------------------
@@ -242,7 +245,7 @@ def _incoming(fields: Sequence[Field]) -> Incoming:
     else:
         raise BadHook("the mail is not in it: let the route forward it, not store it")
     return Incoming(
-        event_id=_short("".join(_all(fields, "token"))),
+        event_id=_event_id("".join(_all(fields, "token")), raw),
         medium=Medium.EMAIL,
         sender=sender,
         recipient=recipient,

@@ -15,6 +15,7 @@ from hashlib import sha256
 
 MAX_HEADERS, MAX_ATTACHMENTS = 400, 200
 MAX_HEAD, MAX_HEADER = 256_000, 16_000  # octets and characters looked at
+MAX_OURS = 200_000  # octets of the headers made here, so that whoever reads the mail reads on to its words
 _FOLD_AT = 900
 
 _NAME = re.compile(r"[!-9;-~]{1,80}")
@@ -53,7 +54,9 @@ def made_again(
     """A whole mail with those headers, in their order. What they say of the body counts only where it was a report."""
     kept = [(name, value) for name, value in headers[:MAX_HEADERS] if name.lower() not in _OF_BODY]
     was = next((value for name, value in headers if name.lower() == "content-type"), "")
-    head = b"".join(_header(name, value) for name, value in kept if _NAME.fullmatch(name))
+    head = b""
+    for line in (_header(name, value) for name, value in kept if _NAME.fullmatch(name)):
+        head += line if len(head) + len(line) <= MAX_OURS else b""
     return head + b"MIME-Version: 1.0\r\n" + _body(text, html, attached[:MAX_ATTACHMENTS], was)
 
 
@@ -85,13 +88,16 @@ def _addresses(value: str) -> str:
     if value.count("(") > 20:  # comments nest, and the library follows them down
         return value
     try:
-        return ",\r\n ".join(
-            formataddr((name, address)) if address.isascii() else f"{_encoded(name, '')} <{address}>"
-            for name, address in getaddresses([value])
-            if address
-        )
+        people = [_person(name, address) for name, address in getaddresses([value]) if address]
     except (ValueError, IndexError, RecursionError):
         return value
+    return "\r\n ".join(_folded(", ".join(people)))
+
+
+def _person(name: str, address: str) -> str:
+    if address.isascii():
+        return formataddr((name, address))
+    return f"{_encoded(name, '')} <{address}>" if name else f"<{address}>"
 
 
 def _encoded(value: str, name: str) -> str:

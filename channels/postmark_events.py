@@ -68,6 +68,8 @@ def _bounced(tree: Mapping[str, Any], body: bytes) -> Sequence[Event]:
         return (_opted_out(tree, body, text(tree, "Email")),)
     if kind in _KEPT_BACK:
         return _receipt(tree, body, Progress.UNDELIVERED), _opted_out(tree, body, text(tree, "Email"))
+    if kind == "SMTPApiError" and "inactive" in text(tree, "Details").lower():  # it bounced, or they said no
+        return (_receipt(tree, body, Progress.BOUNCED, code=code, permanent=True),)
     if kind in _NOT_SENT:
         return (_receipt(tree, body, Progress.UNDELIVERED, code=code),)
     if kind in _ENDS_ADDRESS:
