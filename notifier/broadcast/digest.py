@@ -18,9 +18,9 @@ from channels.base import Medium
 from notifier.broadcast.notices import GOOD_FOR
 from notifier.config import Settings
 from notifier.db import Tx
-from notifier.delivery.content import VARIABLES
 from notifier.delivery.hours import last_closing
 from notifier.delivery.record import note_events
+from notifier.delivery.wording import VARIABLES
 from notifier.models import (
     IS_PENDING,
     Delivery,

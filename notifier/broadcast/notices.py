@@ -14,8 +14,8 @@ from sqlalchemy import insert, select
 
 from channels.base import Medium
 from notifier.db import Tx
-from notifier.delivery.content import VARIABLES
 from notifier.delivery.numbers import channel_of
+from notifier.delivery.wording import VARIABLES
 from notifier.errors import Unavailable
 from notifier.models import Delivery, DeliveryState, Lane, Notice, NoticeKind
 from subscribers.dialects import insert_for

@@ -16,8 +16,8 @@ from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
 from notifier.delivery.accounts import accounts_of
-from notifier.delivery.content import Words, words_of_message
 from notifier.delivery.rehearse import awkward_people, rehearse
+from notifier.delivery.wording import Words, words_of_message
 from notifier.errors import Invalid
 from notifier.models import Message, MessageText
 from subscribers.signing import Keys

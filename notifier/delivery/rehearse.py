@@ -13,8 +13,8 @@ from uuid import UUID
 
 from channels.base import Channel, Content, Hole, Medium
 from channels.errors import CannotExpress, ChannelError
-from notifier.delivery.content import Words, content_of
 from notifier.delivery.tokens import links_of
+from notifier.delivery.wording import Words, content_of
 from subscribers.signing import Keys
 
 MOST_SECONDS = 1.0

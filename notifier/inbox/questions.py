@@ -14,7 +14,7 @@ from sqlalchemy import exists, select
 
 from notifier.broadcast.notices import notice
 from notifier.db import Tx
-from notifier.delivery.content import VARIABLES
+from notifier.delivery.wording import VARIABLES
 from notifier.inbox.places import Covered
 from notifier.inbox.sender import Sender
 from notifier.models import (

@@ -17,9 +17,10 @@ import structlog
 from channels.base import Outcome
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed, claim, hold, put_back
-from notifier.delivery.content import Contents, Key, Words
+from notifier.delivery.content import Contents, Key
 from notifier.delivery.mark import lease, mark
 from notifier.delivery.policy import rules_of
+from notifier.delivery.wording import Words
 from notifier.models import Lane
 from notifier.runtime import Service
 from notifier.worker.loops import quietly, rest

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from notifier.broadcast import welcome
 from notifier.broadcast.welcome import Confirmed, SignUpForm
 from notifier.db import Database, Tx
-from notifier.delivery.content import VARIABLES
+from notifier.delivery.wording import VARIABLES
 from notifier.models import Notice
 from subscribers import contact_points
 from subscribers.contact_points import Contact

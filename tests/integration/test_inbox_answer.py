@@ -9,7 +9,7 @@ from channels.memory import Memory
 from channels.registry import Channels
 from notifier import config
 from notifier.db import Database
-from notifier.delivery.content import VARIABLES
+from notifier.delivery.wording import VARIABLES
 from notifier.errors import Conflict, Invalid, NotFound
 from notifier.inbox import queue, view
 from notifier.inbox.answer import answer

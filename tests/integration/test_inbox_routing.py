@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 
 from channels.base import Medium
 from notifier.db import Database
-from notifier.delivery.content import VARIABLES
+from notifier.delivery.wording import VARIABLES
 from notifier.inbox import receive
 from notifier.models import (
     Conversation,

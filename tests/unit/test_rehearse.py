@@ -9,7 +9,7 @@ from channels.base import Content, Medium, hole
 from channels.email_smtp import EmailSmtp
 from channels.memory import Memory
 from notifier.delivery import rehearse
-from notifier.delivery.content import Words
+from notifier.delivery.wording import Words
 from subscribers.signing import Keys
 from templates import render
 from templates.render import CannotRender

@@ -15,7 +15,7 @@ from channels.social_bluesky import SocialBluesky
 from channels.social_facebook import SocialFacebook
 from channels.social_mastodon import SocialMastodon
 from channels.social_x import SocialX
-from notifier.delivery.content import fits
+from notifier.delivery.wording import fits
 from templates import render
 from templates.languages import NAMES
 
