@@ -17,24 +17,24 @@ from templates.render import CannotRender
 WORDS = Words(template="message", variables={"title": "T", "body": "Words"}, language="en")
 
 
-def _loops(*_: object) -> Content:
+def _loops(*_: object, **__: object) -> Content:
     while True:
         pass
 
 
-def _divides(*_: object) -> Content:
+def _divides(*_: object, **__: object) -> Content:
     raise ZeroDivisionError
 
 
-def _lacks(*_: object) -> Content:
+def _lacks(*_: object, **__: object) -> Content:
     raise CannotRender("message/en/sms.txt: 'area' is undefined")
 
 
-def _asks(*_: object) -> Content:
+def _asks(*_: object, **__: object) -> Content:
     return Content(medium=Medium.SMS, language="en", text=f"Hello {hole('first_name')}")
 
 
-def _halves(*_: object) -> Content:
+def _halves(*_: object, **__: object) -> Content:
     return Content(medium=Medium.SMS, language="en", text="half \ud83d")
 
 
