@@ -64,7 +64,7 @@ def test_a_poisoned_template_is_a_sentence(
 def test_a_mail_without_fault_has_nothing_said_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the mail channel itself fills in at sending is nobody's lack."""
 
-    def made(*_: object) -> Content:
+    def made(*_: object, **__: object) -> Content:
         footer = f"Leave: {hole('unsubscribe_url')}"
         return Content(medium=Medium.EMAIL, language="en", subject="T", text=footer, sender_name="Link")
 
