@@ -121,6 +121,8 @@ async def activate(tx: Transaction, contact: Contact, subscriber: UUID) -> list[
             verified_at=tx.now,
             stopped_at=None,
             bounce_score=0.0,
+            bounced_at=None,
+            probed_at=None,
         )
     )
     return replaced

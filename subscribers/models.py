@@ -248,6 +248,12 @@ class ContactPoint(Base):
             "subscriber_id",
             postgresql_include=["id", "medium", "state", "verified_at", "stopped_at"],
         ),
+        Index(
+            "ix_contact_points_bounced_at",
+            "bounced_at",
+            postgresql_where=text("bounced_at IS NOT NULL"),
+            sqlite_where=text("bounced_at IS NOT NULL"),
+        ),
         # One live address of a person on each medium: so one copy of a message on each medium.
         Index(
             "uq_contact_points_live",

@@ -18,10 +18,10 @@ from notifier.delivery.alarms import AlarmKind, clear_alarm, raise_alarm
 from notifier.delivery.record import follow_digests
 from notifier.delivery.replay import STATE, is_superseded, outweighs
 from notifier.delivery.tokens import read_attempt_token
-from notifier.models import Alarm, Attempt, Delivery, DeliveryState, ReceiptRow
-from subscribers import contact_points, suppression
+from notifier.models import Alarm, Attempt, Delivery, DeliveryState, Notice, NoticeKind, ReceiptRow
+from subscribers import standing
 from subscribers.dialects import insert_for
-from subscribers.models import ContactPoint, ContactPointState
+from subscribers.models import ContactPoint
 
 RAW = "receipts.raw"
 ORPHANS_WITHIN = timedelta(minutes=10)
@@ -62,8 +62,7 @@ async def record(tx: Tx, channel: str, receipt: Receipt, *, delivery: int | None
         await _watch_orphans(tx, channel)
         return True
     await _apply(tx, found, number, receipt.progress, code=receipt.code, provider_id=receipt.provider_id)
-    if receipt.permanent:
-        await _end_address(tx, found, receipt)
+    await _count(tx, found, number, receipt)
     return True
 
 
@@ -89,7 +88,9 @@ async def match_orphans(tx: Tx, channel: str, settled: Mapping[str, tuple[int, i
         delivery, number = settled[row.provider_id]
         if await _adopt(tx, (channel, row.event_id), delivery, number):
             progress = Progress(row.progress)
-            await _apply(tx, delivery, number, progress, code=row.code or "", provider_id=row.provider_id)
+            code = row.code or ""
+            await _apply(tx, delivery, number, progress, code=code, provider_id=row.provider_id)
+            await _count(tx, delivery, number, _kept(row.event_id, row.provider_id, progress, code))
     return len(found)
 
 
@@ -196,24 +197,38 @@ async def _apply(
     await follow_digests(tx, [delivery])
 
 
-async def _end_address(tx: Tx, delivery: int, receipt: Receipt) -> None:
-    """Nothing more goes there: it came back for good, or its owner complained or told the provider to stop."""
-    contact_point: UUID | None = await tx.scalar(
-        select(Delivery.contact_point_id).where(Delivery.id == delivery)
-    )
-    complained = receipt.progress is Progress.COMPLAINED
-    if (
-        complained or receipt.opted_out
-    ) and contact_point is not None:  # as lasting as their own wish to stop
-        contact = await contact_points.hold(tx, contact_point)
-        if contact is not None:
-            source = "complaint" if complained else "provider"
-            await suppression.stop(tx, contact, source=source, actor="provider")
+async def _count(tx: Tx, delivery: int, number: int | None, receipt: Receipt) -> None:
+    """What a receipt says of the address itself: the same rules, whichever way it was told."""
+    if receipt.progress is Progress.SENT and not (receipt.permanent or receipt.opted_out):
         return
-    await tx.execute(
-        update(ContactPoint)
-        .where(ContactPoint.id == contact_point, ContactPoint.state == ContactPointState.ACTIVE)
-        .values(state=ContactPointState.BOUNCED, stopped_at=tx.now)
+    row = (
+        await tx.execute(
+            select(Delivery.contact_point_id, Notice.kind, ContactPoint.bounced_at)
+            .join(ContactPoint, ContactPoint.id == Delivery.contact_point_id)
+            .outerjoin(Notice, Notice.id == Delivery.notice_id)
+            .where(Delivery.id == delivery)
+        )
+    ).one_or_none()
+    if row is None:
+        return
+    point: UUID = row.contact_point_id
+    if receipt.progress is Progress.COMPLAINED or receipt.opted_out:
+        source = "complaint" if receipt.progress is Progress.COMPLAINED else "provider"
+        await standing.ended_by_owner(tx, point, source=source)
+    elif receipt.progress is Progress.BOUNCED or receipt.permanent:
+        is_probe = row.kind == NoticeKind.PROBE
+        weight = standing.weigh(receipt.code, permanent=receipt.permanent, probe=is_probe)
+        await standing.bounced(tx, point, weight)
+    elif receipt.progress is Progress.DELIVERED and row.bounced_at is not None:
+        tries = select(func.max(Attempt.started_at)).where(Attempt.delivery_id == delivery)
+        started = await tx.scalar(tries if number is None else tries.where(Attempt.number == number))
+        await standing.delivered(tx, point, started_at=started)
+
+
+def _kept(event_id: str, provider_id: str, progress: Progress, code: str) -> Receipt:
+    """A receipt as it was kept: whether the provider thought it permanent is not."""
+    return Receipt(
+        event_id=event_id, provider_id=provider_id, attempt="", progress=progress, at=None, raw=b"", code=code
     )
 
 

@@ -91,7 +91,7 @@ async def _mark_addresses(tx: Tx, changes: Sequence[Change]) -> None:
         await tx.execute(
             update(ContactPoint)
             .where(ContactPoint.id.in_(bounced), ContactPoint.state == ContactPointState.ACTIVE)
-            .values(state=ContactPointState.BOUNCED, stopped_at=tx.now)
+            .values(state=ContactPointState.BOUNCED, stopped_at=tx.now, bounced_at=tx.now)
         )
     left = {c.contact_point_id for c in changes if c.standing is Standing.STOPPED and c.contact_point_id}
     for point in sorted(left):

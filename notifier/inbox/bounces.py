@@ -4,69 +4,57 @@ Called by `handle`. Only a name we signed (the return path, or the Message-ID of
 says which delivery is meant; a report without one is filed and changes nothing.
 """
 
-import re
-from uuid import UUID
-
-from sqlalchemy import select, update
-
 from channels.base import Progress, Receipt
+from channels.bounce_reasons import Failure
 from channels.delivery_fields import Bounce
 from notifier.db import Tx
 from notifier.delivery import receipts
 from notifier.delivery.tokens import read_bounce_address
 from notifier.inbox.read import Received
 from notifier.inbox.thread import message_id_in
-from notifier.models import Delivery
-from subscribers import contact_points, suppression
-from subscribers.models import ContactPoint, ContactPointState
+from subscribers import standing
 
-SCORE_LIMIT = 5.0
-NOT_SPAM = re.compile(rb"(?im)^feedback-type:[ \t]*not-spam")
-# RFC 3463: no such mailbox or domain, mailbox disabled, no route to it.
-_ENDS_ADDRESS = re.compile(r"5\.1\.[0-3]\b|5\.1\.10|5\.2\.1|5\.4\.4")
-_ABOUT_CONTENT = re.compile(r"[45]\.[67]\.")
+GONE, REFUSED, UNSAID = "5.1.1", "5.7.1", "5.0.0"  # RFC 3463
 
 
 async def bounced(tx: Tx, received: Received) -> str:
     """Record a bounce; what came of it, in words. Safe to run twice by the event id of the receipt."""
     delivery = _delivery(tx, received)
     bounces = received.mail.bounces if received.mail else ()
-    worst = max(bounces, key=lambda each: each.permanent, default=None)
+    worst = max(bounces, key=lambda each: (not each.delayed, each.permanent), default=None)
     if delivery is None or worst is None:
         return "a delivery report that names no failed delivery of ours"
-    if not worst.permanent:
-        await _lower_standing(tx, delivery, standing(worst))
+    if worst.delayed:
         return "a delivery of ours is delayed"
-    ends = ends_address(worst)
-    receipt = _receipt(received, Progress.BOUNCED, code=worst.status, permanent=ends)
-    if await receipts.record(tx, received.channel, receipt, delivery=delivery) and not ends:
-        await _lower_standing(tx, delivery, standing(worst))
+    receipt = _receipt(received, Progress.BOUNCED, code=code_of(worst), permanent=ends_address(worst))
+    await receipts.record(tx, received.channel, receipt, delivery=delivery)
     return "a delivery of ours bounced"
 
 
 async def complained(tx: Tx, received: Received) -> str:
     """Record a complaint: nothing more goes to that address. Safe to run twice."""
     delivery = _delivery(tx, received)
-    if delivery is None or NOT_SPAM.search(received.raw):
+    complaint = received.mail.complaint if received.mail else None
+    if delivery is None or complaint is None or not complaint.asks_to_stop:
         return "a report that names no delivery of ours, or no complaint"
-    receipt = _receipt(received, Progress.COMPLAINED, code="", permanent=True)
-    contact = await contact_points.hold(tx, await _contact_point(tx, delivery))
-    if contact is not None:
-        await suppression.stop(tx, contact, source="complaint", actor="provider")
+    receipt = _receipt(received, Progress.COMPLAINED, code=complaint.kind, permanent=True)
     await receipts.record(tx, received.channel, receipt, delivery=delivery)
     return "a complaint about a delivery of ours"
 
 
 def ends_address(bounce: Bounce) -> bool:
-    """Is there nobody at that address? A permanent failure without a status is taken at its word. Pure."""
-    return bounce.permanent and (not bounce.status or bool(_ENDS_ADDRESS.match(bounce.status)))
+    """Is there nobody at that address, by the words of the system that returned the mail? Pure."""
+    return bounce.permanent and bounce.failure is Failure.GONE
 
 
-def standing(bounce: Bounce) -> float:
-    """How much a failure that ends nothing counts against an address; our words are not its fault. Pure."""
-    if _ABOUT_CONTENT.match(bounce.status):
-        return 0.0
-    return 1.0 if bounce.permanent else 0.5
+def code_of(bounce: Bounce) -> str:
+    """The status to go by: the one given, unless the words say something else than it does. Pure."""
+    if ends_address(bounce):
+        return GONE
+    said = standing.weigh(bounce.status, permanent=False)
+    if bounce.failure is Failure.REFUSED:
+        return bounce.status if said is standing.Weight.NOTHING else REFUSED
+    return bounce.status if said is standing.Weight.POINT else UNSAID
 
 
 def _delivery(tx: Tx, received: Received) -> int | None:
@@ -88,24 +76,3 @@ def _receipt(received: Received, progress: Progress, *, code: str, permanent: bo
         code=code,
         permanent=permanent,
     )
-
-
-async def _contact_point(tx: Tx, delivery: int) -> UUID:
-    found: UUID = await tx.scalar(select(Delivery.contact_point_id).where(Delivery.id == delivery))
-    return found
-
-
-async def _lower_standing(tx: Tx, delivery: int, by: float) -> None:
-    point = ContactPoint
-    score = await tx.scalar(
-        update(point)
-        .where(point.id == select(Delivery.contact_point_id).where(Delivery.id == delivery).scalar_subquery())
-        .values(bounce_score=point.bounce_score + by)
-        .returning(point.bounce_score)
-    )
-    if score is not None and score >= SCORE_LIMIT:
-        await tx.execute(
-            update(point)
-            .where(point.id == await _contact_point(tx, delivery), point.state == ContactPointState.ACTIVE)
-            .values(state=ContactPointState.BOUNCED, stopped_at=tx.now)
-        )

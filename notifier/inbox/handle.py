@@ -30,10 +30,16 @@ from notifier.models import (
     Team,
     TeamKind,
 )
+from subscribers import standing
 from subscribers.models import ContactPoint
 
 # What says in the sender's own words where an earlier message of theirs belongs too.
 _ANSWERS_A_QUESTION = frozenset(each.__name__ for each in (answered_question, ward_word, place_in_text))
+
+# Whoever writes so has an address that works; a stop is no wish to be written to again.
+_FROM_A_PERSON = frozenset(
+    {IncomingKind.REPLY, IncomingKind.CHOICE, IncomingKind.CONFIRM, IncomingKind.START}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +87,8 @@ async def _act(
     kind = received.triage.kind
     if sender.is_ours:
         return _filed(IncomingKind.AUTO_REPLY), "it came from an address of our own"
+    if kind in _FROM_A_PERSON and not received.is_doubtful:
+        await standing.revive(tx, sender.contact_point)
     match kind:
         case IncomingKind.BOUNCE:
             return _filed(kind), await bounces.bounced(tx, received)

@@ -73,6 +73,8 @@ class NoticeKind(StrEnum):
     ACKNOWLEDGEMENT = "acknowledgement"
     ANSWER = "answer"
     DIGEST = "digest"
+    PROBE = "probe"  # do our emails reach you?
+    RETURNED = "returned"  # what we send to another address of yours comes back
 
 
 class Notice(Base):

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from channels.base import CanLookUp, Idempotency, Outcome, Throttled
-from notifier.broadcast import digest
+from notifier.broadcast import digest, probe
 from notifier.delivery import receipts
 from notifier.delivery.content import Contents, Personal, Ready
 from notifier.delivery.doubt import InDoubt, claimed_by_others, take_doubtful
@@ -66,11 +66,13 @@ class Upkeep:
             log.warning("ended_standing_sessions", number=ended)
 
     async def tidy(self) -> None:
-        """Forget what has had its time, match late receipts, and place homes whose postcode came later."""
+        """Forget what has had its time, match late receipts, ask addresses that return mail, and place homes whose
+        postcode came later."""
         async with self._service.db.transaction() as tx:
             await drop_old_sign_ups(tx)
             await sessions.drop_old(tx)
         await self._service.db.attempt(receipts.match_late_orphans)
+        await self._service.db.attempt(partial(probe.tend, settings=self._service.settings))
         await self._place_homes()
 
     async def _place_homes(self) -> None:

@@ -121,18 +121,6 @@ async def test_a_forged_bounce_changes_nothing(db: Database) -> None:
     assert set(states) == {"pending"}
 
 
-async def test_five_failures_that_end_nothing_end_the_address(db: Database) -> None:
-    world = await make_world(db, 1)
-    at = world.points[world.subscribers[0], "email"]
-    for number in range(5):
-        assert await state_of(db, at) == ContactPointState.ACTIVE
-        await publish(db, world)
-        named = bounce_address(db.keys, await delivery_to(db, at), DOMAIN)
-        raw = report(status="5.2.2").replace(b"<r1@", f"<r{number + 2}@".encode())
-        await mail_in(db, raw, mail_from="", to=[named])
-    assert await state_of(db, at) == ContactPointState.BOUNCED
-
-
 def complaint(about: str, kind: str = "abuse") -> bytes:
     return (
         "From: fbl@mail.example\nTo: abuse@replies.example\nSubject: Complaint\nMessage-ID: <c1@mail.example>\n"

@@ -13,6 +13,14 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("contact_points", sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("contact_points", sa.Column("probed_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index(
+        "ix_contact_points_bounced_at",
+        "contact_points",
+        ["bounced_at"],
+        unique=False,
+        postgresql_where=sa.text("bounced_at IS NOT NULL"),
+        sqlite_where=sa.text("bounced_at IS NOT NULL"),
+    )
     op.add_column("team_contact_points", sa.Column("channel", sa.String(length=40), nullable=True))
     op.create_table(
         "polls",
@@ -74,5 +82,6 @@ def downgrade() -> None:
     op.drop_table("number_leases")
     op.drop_table("polls")
     op.drop_column("team_contact_points", "channel")
+    op.drop_index("ix_contact_points_bounced_at", "contact_points")
     op.drop_column("contact_points", "probed_at")
     op.drop_column("contact_points", "bounced_at")

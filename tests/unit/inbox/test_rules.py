@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from channels.base import Medium
+from channels.bounce_reasons import Failure
 from channels.delivery_fields import Bounce
 from channels.mailread import Mail
 from notifier import config
 from notifier.delivery.tokens import bounce_address, delivery_token, reply_address
 from notifier.errors import Invalid
 from notifier.inbox.answer import MOST_PARTS, Answerable, check_text, headers_for, why_not
-from notifier.inbox.bounces import ends_address, standing
+from notifier.inbox.bounces import ends_address
 from notifier.inbox.receive import mail_event
 from notifier.inbox.thread import is_marked_reply, message_id_in, token_in
 from notifier.inbox.view import masked
@@ -95,23 +96,19 @@ def test_the_id_of_a_mail_is_its_message_id_and_body() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "permanent", "ends", "score"),
+    ("failure", "permanent", "ends"),
     [
-        ("5.1.1", True, True, 1.0),
-        ("5.1.10", True, True, 1.0),
-        ("", True, True, 1.0),
-        ("5.2.2", True, False, 1.0),
-        ("5.7.26", True, False, 0.0),
-        ("5.6.0", True, False, 0.0),
-        ("4.2.2", False, False, 0.5),
-        ("", False, False, 0.5),
+        (Failure.GONE, True, True),
+        (Failure.GONE, False, False),
+        (Failure.FULL, True, False),
+        (Failure.REFUSED, True, False),
     ],
 )
 def test_only_an_address_that_is_none_is_ended_by_one_bounce(
-    status: str, permanent: bool, ends: bool, score: float
+    failure: Failure, *, permanent: bool, ends: bool
 ) -> None:
-    bounce = Bounce(recipient="a@b.example", status=status, permanent=permanent)
-    assert (ends_address(bounce), standing(bounce)) == (ends, score)
+    bounce = Bounce(recipient="a@b.example", status="5.0.0", permanent=permanent, failure=failure)
+    assert ends_address(bounce) is ends
 
 
 # --- Answering --------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ NOTICES: dict[str, dict[str, Any]] = {
     "stopped": {"medium": "email", "still_on": ["sms", "email"], "manage_url": LINK},
     "stopped_area": {"area_name": "Alderbrook", "still_areas": ["Mill Hill"], "manage_url": LINK},
     "start_question": {"area_names": ["Alderbrook"]},
+    "probe": {},
+    "returned": {"medium": "email", "masked": "s...@...", "manage_url": LINK},
     "help": {},
     "question_ward": {"choices": [{"number": 1, "code": "E1", "name": "A"}, {"number": 2, "code": "E2", "name": "B"}]},
     "question_postcode": {},
@@ -54,7 +56,7 @@ NOTICES: dict[str, dict[str, Any]] = {
         "items": [{"title": "A", "body": "**b**", "team_name": "C", "url": "https://d.example"}],
     },
 }  # fmt: skip
-ONE_TEXT = {"confirm_sms", "stopped", "stopped_area", "start_question", "help", "question_ward",
+ONE_TEXT = {"confirm_sms", "returned", "stopped", "stopped_area", "start_question", "help", "question_ward",
             "question_postcode", "acknowledgement", "answer", "digest"}  # fmt: skip
 
 
