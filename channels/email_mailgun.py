@@ -13,7 +13,7 @@ from channels.base import Accepted, Event, HookRequest, Outcome, Outgoing, Varia
 from channels.email_provider import EmailProvider, smtp_variables
 from channels.errors import BadHook
 from channels.hook_fields import moment
-from channels.mailgun_events import ATTEMPT, events_of, read, signed_by
+from channels.mailgun_events import ATTEMPT, events_of, is_signed, signatures_of
 from channels.smtp_pipeline import Ended
 
 # Mailgun tries again for eight hours and does not say that it signs anew: a shorter time would lose what came while
@@ -69,13 +69,13 @@ class EmailMailgun(EmailProvider):
         if not self._keys or not self.is_called_at(request.url):
             return False
         try:
-            call = read(_content_type(request), request.body)
+            signatures = signatures_of(_content_type(request), request.body)
         except BadHook:
             return False
-        return signed_by(call, self._keys, self._is_fresh) is not None
+        return is_signed(signatures, self._keys, self._is_fresh)
 
     def parse(self, request: HookRequest) -> Sequence[Event]:
-        return events_of(read(_content_type(request), request.body), request.body)
+        return events_of(_content_type(request), request.body)
 
     def _is_fresh(self, timestamp: str) -> bool:
         at = moment(timestamp) if timestamp.isascii() and timestamp.isdigit() else None

@@ -19,6 +19,8 @@ from channels.hook_forms import Field, fields_of
 from channels.mailmake import Attached, made_again, traced
 
 ATTEMPT = "attempt"  # the name of our variable
+_SIGNED = ("timestamp", "token", "signature")
+MAX_EVENT = 1_000_000  # octets; a mail comes in a form, which is read in no time
 _REPEATED = 4  # a variable of ours may be called as a field of theirs is, and older posts say both
 
 _NO_EVENT = frozenset(
@@ -45,44 +47,24 @@ class Signature:
     mac: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """A post, read: what may be its signatures, and its event as JSON or its fields."""
-
-    signatures: Sequence[Signature]
-    event: Mapping[str, Any] | None
-    fields: Sequence[Field] = ()
-
-
-def read(content_type: str, body: bytes) -> Call:
-    """BadHook where it is neither JSON nor a form."""
-    if content_type.partition(";")[0].strip().lower() == "application/json":
-        tree = document(body)
-        signed = part(tree, "signature")
-        signature = Signature(
-            timestamp=text(signed, "timestamp"), token=text(signed, "token"), mac=text(signed, "signature")
-        )
-        return Call(signatures=(signature,), event=part(tree, "event-data"))
-    fields = fields_of(content_type, body)
-    found = [_all(fields, name)[:_REPEATED] for name in ("timestamp", "token", "signature")]
-    return Call(
-        signatures=[
-            Signature(timestamp=at, token=token, mac=mac) for at, token, mac in itertools.product(*found)
-        ],
-        event=None,
-        fields=fields,
-    )
+def signatures_of(content_type: str, body: bytes) -> Sequence[Signature]:
+    """What may be its signatures. Nobody is known yet, so no more is read than they need. BadHook where there is none."""
+    if _is_json(content_type):
+        return (_signature(_document(body)),)
+    fields = fields_of(content_type, body, only=_SIGNED)
+    found = [_all(fields, name)[:_REPEATED] for name in _SIGNED]
+    return [Signature(timestamp=at, token=token, mac=mac) for at, token, mac in itertools.product(*found)]
 
 
-def signed_by(call: Call, keys: Sequence[str], is_fresh: Callable[[str], bool]) -> Signature | None:
-    """The signature that a key of ours made and whose time is fresh. Constant time in every MAC."""
+def is_signed(signatures: Sequence[Signature], keys: Sequence[str], is_fresh: Callable[[str], bool]) -> bool:
+    """Whether a key of ours made one of them and its time is fresh. Constant time in every MAC."""
     good = [
-        each
-        for each in call.signatures
+        each.token and is_fresh(each.timestamp)
+        for each in signatures
         for key in keys
-        if _is_made_by(each, key) and each.token and is_fresh(each.timestamp)
+        if _is_made_by(each, key)
     ]
-    return good[0] if good else None
+    return any(good)
 
 
 def _is_made_by(signature: Signature, key: str) -> bool:
@@ -91,18 +73,37 @@ def _is_made_by(signature: Signature, key: str) -> bool:
     return hmac.compare_digest(wanted, signature.mac.encode("utf-8", "replace"))
 
 
-def events_of(call: Call, raw: bytes) -> Sequence[Event]:
-    """What it says. BadHook for an event that nobody here knows."""
-    if call.event is not None:
-        return _told(call.event, call.signatures[0], raw)
-    kinds = _all(call.fields, "event")
+def events_of(content_type: str, body: bytes) -> Sequence[Event]:
+    """What it says. BadHook where it cannot be read."""
+    if _is_json(content_type):
+        tree = _document(body)
+        return _told(part(tree, "event-data"), _signature(tree), body)
+    fields = fields_of(content_type, body)
+    kinds = _all(fields, "event")
     # A mail's headers are fields of its post, so one with a header called `event` must not pass for an event.
-    if not kinds or any(each.name in _OF_MAIL for each in call.fields):
-        return (_incoming(call.fields),)
+    if not kinds or any(each.name in _OF_MAIL for each in fields):
+        return (_incoming(fields, body),)
     known = [each for each in kinds if each in _EVENTS | _NO_EVENT]
     if not known:
         raise BadHook("an event that nobody here knows")
-    return _told_in_a_form(known[0], call.fields, raw)
+    return _told_in_a_form(known[0], fields, body)
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "application/json"
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    if len(body) > MAX_EVENT:
+        raise BadHook("it is too long for an event")
+    return document(body)
+
+
+def _signature(tree: Mapping[str, Any]) -> Signature:
+    signed = part(tree, "signature")
+    return Signature(
+        timestamp=text(signed, "timestamp"), token=text(signed, "token"), mac=text(signed, "signature")
+    )
 
 
 # --- Events ---------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ def _event_id(named: str, raw: bytes) -> str:
 # --- Mail for us ----------------------------------------------------------------------------
 
 
-def _incoming(fields: Sequence[Field]) -> Incoming:
+def _incoming(fields: Sequence[Field], body: bytes) -> Incoming:
     """A mail that a route forwards: whole where the address ends with `mime`, else made again from its parts."""
     sender, recipient = _first(fields, "sender"), _first(fields, "recipient")
     whole = next((each for each in fields if each.name == "body-mime"), None)
@@ -245,7 +246,7 @@ def _incoming(fields: Sequence[Field]) -> Incoming:
     else:
         raise BadHook("the mail is not in it: let the route forward it, not store it")
     return Incoming(
-        event_id=_event_id("".join(_all(fields, "token")), raw),
+        event_id=_event_id("".join(_all(fields, "token")), body),
         medium=Medium.EMAIL,
         sender=sender,
         recipient=recipient,

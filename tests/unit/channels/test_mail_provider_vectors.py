@@ -158,4 +158,4 @@ def _events(provider: str, path: Path) -> Any:
     ]
     if provider == "postmark":
         return postmark_events.events_of(body)
-    return mailgun_events.events_of(mailgun_events.read(kinds[0].strip().decode(), body), body)
+    return mailgun_events.events_of(kinds[0].strip().decode(), body)
