@@ -76,7 +76,9 @@ async def say_help(tx: Tx, sender: Sender, received: Received) -> None:
 
 
 def may_be_told(tx: Tx, sender: Sender) -> bool:
-    """Can anything be sent there at all, and is it not ourselves? Pure."""
+    """Can anything be sent there at all, to them alone, and is it not ourselves? Pure."""
+    if sender.medium is Medium.SOCIAL:
+        return False  # a post would say it to everybody
     return sender.can_reply and not sender.is_ours and sender.medium in tx.carriers
 
 

@@ -44,6 +44,7 @@ CHANGED = "Something new has come in, or a colleague has answered. Read it befor
 STOPPED = "They asked us to stop, and have not written since. You cannot write to them."
 BOUNCED = "What we send there comes back, and they have not written since. You cannot write to them."
 NO_WAY_BACK = "They wrote from a number or address that cannot take an answer."
+IN_PUBLIC = "They wrote in public. Answer them there, from the team’s own account."
 NO_CHANNEL = "No channel carries {medium} here, so an answer cannot be sent."
 
 
@@ -60,6 +61,8 @@ class Answerable:
 
 def why_not(who: Answerable, carried: Collection[str]) -> str:
     """The sentence that says why no answer can go there, or nothing. Pure."""
+    if who.medium is Medium.SOCIAL:
+        return IN_PUBLIC
     if not who.can_reply:
         return NO_WAY_BACK
     if who.medium not in carried:

@@ -122,13 +122,7 @@ def _filed(kind: IncomingKind) -> Handled:
 
 
 async def _queue(tx: Tx, received: Received, sender: Sender, resolvers: Sequence[Resolver]) -> Handled:
-    found = await thread.find(
-        tx,
-        sender=sender.contact_point,
-        recipients=received.recipients if received.medium is Medium.EMAIL else (),
-        mail=received.mail,
-        is_doubtful=received.is_doubtful,
-    )
+    found = await _thread(tx, received, sender)
     facts = Facts(
         incoming=received.id,
         sender=sender,
@@ -166,6 +160,21 @@ async def _queue(tx: Tx, received: Received, sender: Sender, resolvers: Sequence
         kind=received.triage.kind,
         conversation=conversation,
         resolver=decision.resolver,
+    )
+
+
+async def _thread(tx: Tx, received: Received, sender: Sender) -> Thread | None:
+    """What it answers, by what only that could know."""
+    if received.medium is Medium.SOCIAL:
+        return await thread.of_post(
+            tx, sender=sender.contact_point, channel=received.channel, post=received.answers
+        )
+    return await thread.find(
+        tx,
+        sender=sender.contact_point,
+        recipients=received.recipients if received.medium is Medium.EMAIL else (),
+        mail=received.mail,
+        is_doubtful=received.is_doubtful,
     )
 
 

@@ -27,6 +27,7 @@ class Received:
     """A stored message, opened. sender and recipients are in their normal spelling.
 
     is_doubtful: its sender cannot be believed: no From, several, or our own domain.
+    answers: the provider's id of the post of ours that it answers.
     """
 
     id: UUID
@@ -40,6 +41,7 @@ class Received:
     raw: bytes
     mail: Mail | None = None
     is_doubtful: bool = False
+    answers: str = ""
 
     @property
     def text(self) -> str:
@@ -63,8 +65,9 @@ def open_row(tx: Tx, row: Row[Any], *, mail_domain: str) -> Received:
         sender=sender,
         recipients=(normalised(row.recipient, medium),) if row.recipient else (),
         words=Words(body=text),
-        triage=triage.of_text(text),
+        triage=triage.of_post(text) if medium is Medium.SOCIAL else triage.of_text(text),
         raw=raw,
+        answers=row.in_reply_to or "",
     )
 
 

@@ -133,6 +133,7 @@ async def _keep(
         "medium": event.medium,
         "sender_sealed": tx.keys.seal(SENDER, made, sender),
         "sender_hash": tx.keys.address_hash(event.medium, sender),
+        "in_reply_to": _whole(event.in_reply_to).replace("\0", "")[:200] or None,
         "recipient": _whole(event.recipient).replace("\0", "")[:320],
         "text_sealed": tx.keys.seal(TEXT, made, event.text),
         "raw_sealed": tx.keys.seal(RAW, made, event.raw),

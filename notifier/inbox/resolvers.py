@@ -18,6 +18,7 @@ from notifier.inbox.places import Covered, covered
 from notifier.inbox.places import central_triage as central_team
 from notifier.inbox.questions import GOOD_FOR, open_question, was_told
 from notifier.inbox.route import Facts, Hit, Resolver
+from notifier.inbox.thread import How
 from notifier.inbox.triage import plain_words
 from notifier.models import (
     Conversation,
@@ -54,6 +55,8 @@ async def reply_token(tx: Tx, facts: Facts) -> Hit | None:
     thread = facts.thread
     if thread is None or thread.team is None:
         return None
+    if thread.how is How.POST:
+        return Hit(team=thread.team, confidence=0.95, reason="It stands under a post of this team")
     told = "answers a message of this team" if thread.message else "answers this team"
     if thread.verified:
         return Hit(team=thread.team, confidence=1.0, reason=f"It {told}, from the address we wrote to")
@@ -84,7 +87,7 @@ async def leased_to_them(tx: Tx, facts: Facts) -> Hit | None:
 
 
 async def leased_number(tx: Tx, facts: Facts) -> Hit | None:
-    """It was sent to a number or address that belongs to one team alone."""
+    """It was sent to a number, address or account that belongs to one team alone."""
     medium = facts.sender.medium
     hashes = [tx.keys.address_hash(medium, each) for each in facts.recipients]
     if not hashes:
@@ -95,14 +98,14 @@ async def leased_number(tx: Tx, facts: Facts) -> Hit | None:
         .where(
             ContactPoint.medium == medium,
             ContactPoint.address_hash.in_(hashes),
-            TeamContactPoint.use.in_([TeamUse.SENDER, TeamUse.REPLY]),
+            TeamContactPoint.use.in_([TeamUse.SENDER, TeamUse.REPLY, TeamUse.POST]),
         )
         .distinct()
     )
     teams = rows.scalars().all()
     if len(teams) != 1:
         return None
-    what = "number" if medium is Medium.SMS else "address"
+    what = {Medium.SMS: "number", Medium.SOCIAL: "social account"}.get(medium, "address")
     return Hit(team=teams[0], confidence=0.95, reason=f"It was sent to a {what} of this team alone")
 
 

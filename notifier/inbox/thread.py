@@ -1,13 +1,13 @@
 """What is it an answer to? Finds the delivery of ours that a message from outside replies to.
 
-Called by `handle`. A signed reply address comes first, then the Message-ID we signed in In-Reply-To or
+Called by `handle`. A post of ours is named by its network. Elsewhere a signed reply address comes first, then the Message-ID we signed in In-Reply-To or
 References. A token is not identity: from another address the message is attached, but unverified.
 A sender's open conversation is no proof of anything and is left to the resolvers.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -25,6 +25,8 @@ from notifier.models import (
     MessageText,
     Notice,
     NoticeKind,
+    TeamContactPoint,
+    TeamUse,
 )
 from subscribers.signing import Keys
 
@@ -36,6 +38,7 @@ class How(StrEnum):
 
     TOKEN = "token"  # noqa: S105 - the way, not a secret
     HEADERS = "headers"
+    POST = "post"  # it stands under a post of ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,20 @@ async def find(
         return None
     found = await _thread(tx, named, How.HEADERS, sender, is_doubtful=is_doubtful)
     return found if found and found.title and _same_subject(mail.subject, found.title) else None
+
+
+async def of_post(tx: Tx, *, sender: UUID, channel: str, post: str) -> Thread | None:
+    """The thread of what somebody wrote under a post of ours, named by its provider's id: theirs, with that team.
+
+    It went to nobody's address, so there is none to compare: the network says who wrote.
+    """
+    accounts = select(TeamContactPoint.contact_point_id).where(TeamContactPoint.use == TeamUse.POST)
+    posted = select(Delivery.id).where(
+        Delivery.contact_point_id.in_(accounts), Delivery.channel == channel, Delivery.provider_id == post
+    )
+    delivery = await tx.scalar(posted.order_by(Delivery.id.desc()).limit(1)) if post else None
+    found = await _thread(tx, delivery, How.POST, sender, is_doubtful=False) if delivery else None
+    return replace(found, contact_point=sender, conversation=None, verified=True) if found else None
 
 
 def token_in(keys: Keys, recipients: Iterable[str]) -> int | None:

@@ -98,6 +98,12 @@ def of_text(text: str) -> Triage:
     )
 
 
+def of_post(text: str) -> Triage:
+    """What somebody wrote in public: always for a person to read. Nobody stops or confirms anything by it."""
+    found = of_text(text)
+    return Triage(kind=IncomingKind.REPLY, urgent=found.urgent, hints_at_stop=found.hints_at_stop)
+
+
 def of_mail(mail: Mail, words: str, *, to_return_path: bool = False) -> Triage:
     """A mail, whose new words (without quote and signature) are given.
 

@@ -157,7 +157,9 @@ async def conversation(tx: Tx, id_: UUID, teams: Teams) -> ConversationView | No
 
 
 def masked(address: str, medium: Medium) -> str:
-    """Enough of an address to recognise it by, and no more. Pure."""
+    """Enough of an address to recognise it by, and no more; an account that wrote in public is public. Pure."""
+    if medium is Medium.SOCIAL:
+        return address
     if medium is Medium.EMAIL and "@" in address:
         local, _, domain = address.rpartition("@")
         return f"{local[:1]}…@{domain}"

@@ -37,6 +37,7 @@ class IncomingRow(Base):
 
     channel: where it came in (`email` for the mail listener and the raw hook). text_sealed: the words,
     where the channel gave them; mail is read from `raw_sealed`. kind: what triage took it for.
+    in_reply_to: the provider's id of the post of ours it answers.
     """
 
     __tablename__ = "incoming"
@@ -55,6 +56,7 @@ class IncomingRow(Base):
     reason: Mapped[str | None] = mapped_column(String(200))
     tries: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     contact_point_id: Mapped[UUID | None]
+    in_reply_to: Mapped[str | None] = mapped_column(String(200))
     __table_args__ = (
         Index("uq_incoming_channel_event_id", "channel", "event_id", unique=True),
         Index(

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("bounced_at IS NOT NULL"),
     )
     op.add_column("team_contact_points", sa.Column("channel", sa.String(length=40), nullable=True))
+    op.add_column("incoming", sa.Column("in_reply_to", sa.String(length=200), nullable=True))
     op.create_table(
         "polls",
         sa.Column("channel", sa.String(length=40), nullable=False),
@@ -81,6 +82,7 @@ def downgrade() -> None:
     op.drop_table("incoming_media")
     op.drop_table("number_leases")
     op.drop_table("polls")
+    op.drop_column("incoming", "in_reply_to")
     op.drop_column("team_contact_points", "channel")
     op.drop_index("ix_contact_points_bounced_at", "contact_points")
     op.drop_column("contact_points", "probed_at")
