@@ -13,7 +13,7 @@ from channels.errors import CannotExpress, NotConfigured
 
 # What one part of a text to a UK mobile costs in pence, the VAT left out. Providers charge the same for names and
 # numbers as senders; they change their lists, so each has a variable that goes before this table.
-PENCE = {"sms_twilio": 4.0, "sms_firetext": 4.5}
+PENCE = {"sms_twilio": 4.0, "sms_firetext": 4.5, "sms_mmg": 4.0}
 PENCE_PER_PART = PENCE["sms_twilio"]  # where no provider is known
 MAX_PARTS = 10  # most parts of one text that networks and providers join
 
@@ -26,12 +26,20 @@ _NAMES = {
 
 
 def estimate(
-    content: Content, *, pence_per_part: float = PENCE_PER_PART, max_parts: int = MAX_PARTS
+    content: Content,
+    *,
+    pence_per_part: float = PENCE_PER_PART,
+    max_parts: int = MAX_PARTS,
+    joined: Mapping[gsm.Encoding, int] = gsm.JOINED,
 ) -> Estimate:
-    """Parts, encoding, length and cost of one copy on the content's own medium."""
+    """Parts, encoding, length and cost of one copy on the content's own medium.
+
+    max_parts, joined: of a text, the most parts a provider takes and the units of each.
+    """
     match content.medium:
         case Medium.SMS:
-            return _sms(without_holes(content.text), pence_per_part, max_parts)
+            size = gsm.measure(without_holes(content.text), joined)
+            return _sms(size, pence_per_part, joined[size.encoding] * max_parts)
         case Medium.SOCIAL:
             return _post(without_holes(content.text))
         case Medium.EMAIL | Medium.PUSH:
@@ -68,14 +76,13 @@ def require_room(content: Content, found: Estimate | None = None, *, max_parts: 
         raise CannotExpress(f"Too long for a text: {found.parts} parts, and {max_parts} is the most")
 
 
-def _sms(text: str, pence_per_part: float, max_parts: int) -> Estimate:
-    size = gsm.measure(text)
+def _sms(size: gsm.SmsSize, pence_per_part: float, limit: int) -> Estimate:
     return Estimate(
         parts=size.parts,
         encoding=size.encoding,
         cost_pence=size.parts * pence_per_part,
         length=size.units,
-        limit=gsm.JOINED[size.encoding] * max_parts,
+        limit=limit,
         notes=size.notes,
     )
 

@@ -6,7 +6,7 @@ Rules: 3GPP TS 23.038 (the 7-bit alphabet and its extension) and 23.040 (joined 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,9 +94,9 @@ def is_basic(text: str) -> bool:
     return all(character in BASIC or character in EXTENSION for character in text)
 
 
-def measure(text: str) -> SmsSize:
-    """Encoding, units and exact parts of `text`; an empty text is one part."""
-    encoding, used, per_part = _packed(text)
+def measure(text: str, joined: Mapping[Encoding, int] = JOINED) -> SmsSize:
+    """Encoding, units and exact parts of `text`; an empty text is one part. joined: units of a part of several."""
+    encoding, used, per_part = _packed(text, joined)
     costly = _outside(text) if encoding is Encoding.UCS_2 else _doubled(text)
     plain = _cheaply(text, encoding) if any(each.advice for each in costly) else text
     return SmsSize(
@@ -106,16 +106,16 @@ def measure(text: str) -> SmsSize:
         per_part=per_part,
         used=used,
         costly=costly,
-        plain_parts=min(len(used), len(_packed(plain)[1])),
+        plain_parts=min(len(used), len(_packed(plain, joined)[1])),
     )
 
 
-def _packed(text: str) -> tuple[Encoding, tuple[int, ...], int]:
+def _packed(text: str, joined: Mapping[Encoding, int]) -> tuple[Encoding, tuple[int, ...], int]:
     """Encoding, units in each part, and units that fit one."""
     encoding = Encoding.GSM_7 if is_basic(text) else Encoding.UCS_2
     widths = list(_widths(text, encoding))
     alone = ALONE[encoding]
-    per_part = alone if sum(widths) <= alone else JOINED[encoding]
+    per_part = alone if sum(widths) <= alone else joined[encoding]
     return encoding, _fill(widths, per_part), per_part
 
 
