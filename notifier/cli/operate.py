@@ -2,12 +2,13 @@
 
 import json
 import sys
+from typing import Any
 
 import click
 
 from channels.registry import find, installed
 from notifier import config
-from notifier.cli.edge import environment_or_exit, run
+from notifier.cli.edge import environment_or_exit, fail, run
 from notifier.config import PREFIX, Environment, Settings
 
 
@@ -88,11 +89,17 @@ def _channel_settings(environment: Environment) -> list[dict[str, str]]:
     return list(rows.values())
 
 
-@click.command("doctor")
+@click.group("doctor", invoke_without_command=True)
 @click.option("--ledger", is_flag=True, help="Only prove the ledger, row by row.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def doctor_command(*, ledger: bool, as_json: bool) -> None:
-    """Check configuration, database, Redis, channels and the ledger's sums. Exit code 1 where one is wrong."""
+@click.pass_context
+def doctor_command(context: click.Context, *, ledger: bool, as_json: bool) -> None:
+    """Check configuration, database, Redis, channels and the ledger's sums. Exit code 1 where one is wrong.
+
+    `doctor email DOMAIN` looks at what lets mail arrive.
+    """
+    if context.invoked_subcommand:
+        return
     from notifier.cli.doctor import examine
 
     findings = run(examine(ledger_only=ledger))
@@ -105,3 +112,39 @@ def doctor_command(*, ledger: bool, as_json: bool) -> None:
             mark = click.style("ok  ", fg="green") if finding.ok else click.style("BAD ", fg="red", bold=True)
             click.echo(f"{mark} {finding.check}: {finding.detail}")
     sys.exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@doctor_command.command("email")
+@click.argument("domain")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.option("--selector", "selectors", multiple=True, help="A name that the relay signs with (DKIM).")
+@click.option(
+    "--address", "addresses", multiple=True, help="An address that our mail reaches the world from."
+)
+@click.option("--nameserver", default="", help="Ask this server, HOST or HOST:PORT, not the machine's own.")
+@click.option(
+    "--policy-origin", default="", hidden=True, help="Where to fetch the MTA-STS policy, for tests."
+)
+def doctor_email(*, domain: str, as_json: bool, **asked: Any) -> None:
+    """Check whether mail of DOMAIN arrives: its records in DNS, and one composed message against bulk mail's rules.
+
+    Nothing is sent. Exit code 0: all is well, 1: something could be better, 2: something is wrong.
+    """
+    from channels.mail_lint import gravest
+    from channels.mail_records import Level
+    from notifier.cli.doctor_email import Asked, examine
+
+    environment = environment_or_exit()
+    try:
+        findings = run(examine(environment, Asked(domain=domain, **asked)))
+    except ValueError as error:
+        fail(str(error), code=2)
+    if as_json:
+        rows = [{"check": f.check, "level": f.level.value, "sentence": f.sentence} for f in findings]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        marks = {Level.OK: ("ok  ", "green"), Level.WARN: ("WARN", "yellow"), Level.BAD: ("BAD ", "red")}
+        for finding in findings:
+            mark, colour = marks[finding.level]
+            click.echo(f"{click.style(mark, fg=colour)} {finding.check}: {finding.sentence}")
+    sys.exit(list(Level).index(gravest(findings)))
