@@ -9,14 +9,14 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from channels.base import Medium
 from notifier.broadcast.links import manage_url, say_already
 from notifier.broadcast.notices import notice
 from notifier.broadcast.welcome import ask_to_restart
 from notifier.db import Tx
-from notifier.models import IncomingRow, IncomingState, NoticeKind
+from notifier.models import IncomingMedia, IncomingRow, IncomingState, NoticeKind
 from subscribers import contact_points, evidence, retention, sign_ups, subscriptions, suppression
 from subscribers.consent import PURPOSE, ConsentAction
 from subscribers.contact_points import Contact
@@ -157,6 +157,7 @@ async def _forget_sender(tx: Tx, contact_point: UUID) -> None:
         )
     )
     for row in rows.scalars().all():
+        await tx.execute(delete(IncomingMedia).where(IncomingMedia.incoming_id == row))
         await tx.execute(
             update(IncomingRow)
             .where(IncomingRow.id == row)

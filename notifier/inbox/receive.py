@@ -16,6 +16,7 @@ from channels import addresses
 from channels.base import Incoming, Medium, OptedOut
 from channels.errors import BadAddress
 from notifier.db import Tx
+from notifier.inbox.media import want
 from notifier.models import IncomingKind, IncomingRow, IncomingState
 from subscribers.dialects import insert_for
 from subscribers.models import new_id
@@ -146,6 +147,7 @@ async def _keep(
     statement = insert_for(tx, IncomingRow).on_conflict_do_nothing(index_elements=unique)
     if (await tx.execute(statement.values(values))).rowcount == 0:
         return Duplicate(id=await _earlier(tx, channel, values["event_id"]))
+    await want(tx, made, event.media)
     if state is IncomingState.STORED:
         tx.on_commit("route", str(made))
     return Stored(id=made)

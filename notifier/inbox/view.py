@@ -15,6 +15,7 @@ from channels.base import Medium
 from notifier.db import Tx
 from notifier.inbox.answer import Teams, answerable, in_scope, why_not
 from notifier.inbox.conversations import BODY
+from notifier.inbox.pictures import PictureView, pictures_of
 from notifier.inbox.queue import NOTE, entry_text
 from notifier.models import (
     Conversation,
@@ -38,6 +39,7 @@ from subscribers.subscriptions import NAME, areas_of
 class EntryView:
     """One message in or answer out. text: the new words. body: all of it, where it may be shown and differs.
 
+    pictures: that came with a text.
     remark: what triage noted ("it may be a wish to stop"). delivery: state of an answer on its way, and its id.
     """
 
@@ -52,6 +54,7 @@ class EntryView:
     delivery: DeliveryState | None
     delivery_id: int | None
     at: datetime
+    pictures: tuple[PictureView, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +132,8 @@ async def conversation(tx: Tx, id_: UUID, teams: Teams) -> ConversationView | No
     if row is None:
         return None
     areas = await areas_of(tx, row.person) if row.person else {}
+    entries = await _entries(tx, id_)
+    pictures = await pictures_of(tx, [each.incoming_id for each in entries if each.incoming_id])
     medium = Medium(row.medium)
     return ConversationView(
         id=row.id,
@@ -149,7 +154,7 @@ async def conversation(tx: Tx, id_: UUID, teams: Teams) -> ConversationView | No
         taken_by=row.taken_by,
         opened_at=row.opened_at,
         last_entry_at=row.last_entry_at,
-        entries=tuple(_entry(tx, each) for each in await _entries(tx, id_)),
+        entries=tuple(_entry(tx, each, pictures.get(each.incoming_id, ())) for each in entries),
         notes=tuple([_note(tx, each) for each in await _notes(tx, id_)]),
         routing=tuple(await _routing(tx, id_)),
         why_not=why_not(await answerable(tx, id_), tx.carriers),
@@ -184,7 +189,7 @@ async def _entries(tx: Tx, id_: UUID) -> list[Row[Any]]:
     return list(rows)
 
 
-def _entry(tx: Tx, row: Row[Any]) -> EntryView:
+def _entry(tx: Tx, row: Row[Any], pictures: tuple[PictureView, ...]) -> EntryView:
     text = entry_text(tx, row.id, row.body_sealed, row.trimmed_sealed)
     is_ours = row.direction == Direction.OUT
     body = tx.keys.open_text(BODY, row.id, row.body_sealed)
@@ -200,6 +205,7 @@ def _entry(tx: Tx, row: Row[Any]) -> EntryView:
         delivery=DeliveryState(row.delivery) if row.delivery else None,
         delivery_id=row.delivery_id,
         at=row.at,
+        pictures=pictures,
     )
 
 

@@ -20,6 +20,9 @@ from notifier.worker.doorbell import Doorbell
 from notifier.worker.governor import Governor
 from notifier.worker.heartbeat import BEAT_SECONDS, LEAST_BEAT_SECONDS, Heartbeat
 from notifier.worker.loops import every
+from notifier.worker.pictures import LEAST_LOOK_SECONDS as LEAST_FETCH_SECONDS
+from notifier.worker.pictures import LOOK_SECONDS as FETCH_SECONDS
+from notifier.worker.pictures import Pictures
 from notifier.worker.pipeline import Pipeline
 from notifier.worker.poller import LEAST_LOOK_SECONDS as LEAST_POLL_SECONDS
 from notifier.worker.poller import LOOK_SECONDS as POLL_SECONDS
@@ -53,7 +56,7 @@ class Worker:
         self._upkeep = Upkeep(service, self._contents, self._doorbell.close, self._stopping)
 
         self._detours = Detours(service, self._stopping)
-        self._poller = Poller(service)
+        self._poller, self._pictures = Poller(service), Pictures(service)
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -73,7 +76,10 @@ class Worker:
             )
             ringing = tasks.create_task(self._doorbell.serve())
             proving = tasks.create_task(self._prove())
-            polling = [tasks.create_task(self._poll(look)) for look in self._poller.looks.values()]
+            looks = [(look, POLL_SECONDS, LEAST_POLL_SECONDS) for look in self._poller.looks.values()]
+            if self._pictures.is_wanted:
+                looks.append((self.fetch_pictures, FETCH_SECONDS, LEAST_FETCH_SECONDS))
+            asking = [tasks.create_task(self._ask(*each)) for each in looks]
             serving = [tasks.create_task(pipeline.run()) for pipeline in self._pipelines.values()]
             serving += [tasks.create_task(self._look(lane)) for lane in self.lanes]
             serving.append(tasks.create_task(self._sweep()))
@@ -83,7 +89,7 @@ class Worker:
             if self._detours.is_wanted:
                 serving.append(tasks.create_task(self._find_ways()))
             await asyncio.wait(serving)
-            for cut_short in (ringing, proving, *polling):
+            for cut_short in (ringing, proving, *asking):
                 cut_short.cancel()
             over.set()  # not cancelled: its connection must come back whole
             await beating
@@ -118,6 +124,10 @@ class Worker:
         for look in self._poller.looks.values():
             await look()
 
+    async def fetch_pictures(self) -> int:
+        """Fetch the pictures whose time has come: for tests and commands that wait."""
+        return await self._pictures.look()
+
     def _pipeline(self, lane: Lane) -> Pipeline:
         return Pipeline(self.service, lane, self.owner, contents=self._contents, seams=self.governor)
 
@@ -143,9 +153,9 @@ class Worker:
             SWEEP_SECONDS, self._upkeep.sweep, self._stopping, factor=self._factor, least=LEAST_SWEEP_SECONDS
         )
 
-    async def _poll(self, look: Callable[[], Awaitable[object]]) -> None:
-        """Cut short at the stop: what was told and not committed is told again."""
-        await every(POLL_SECONDS, look, asyncio.Event(), factor=self._factor, least=LEAST_POLL_SECONDS)
+    async def _ask(self, look: Callable[[], Awaitable[object]], seconds: float, least: float) -> None:
+        """Ask a provider. Cut short at the stop: what was told and not committed is told again."""
+        await every(seconds, look, asyncio.Event(), factor=self._factor, least=least)
 
     async def _prove(self) -> None:
         """Cut short at the stop: it is found again. A worker for what cannot wait leaves it to the others."""

@@ -6,9 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from channels.base import Media
 from notifier.db import Database
 from notifier.delivery import tokens
-from notifier.models import AuditEvent, Delivery, Officer, OfficerRole, Role, Session
+from notifier.inbox import media
+from notifier.models import AuditEvent, ConversationEntry, Delivery, Officer, OfficerRole, Role, Session
 from notifier.staff import roles
 from notifier.staff.roles import Act
 from notifier.web import desk as desk_pages
@@ -189,10 +191,22 @@ async def objects(desk: Desk) -> dict[str, str]:
         number = await tx.scalar(select(func.min(Delivery.id)).where(Delivery.message_id == sent))
         token = tokens.delivery_token(tx.keys, number)
     return {
+        "{incoming}": str(await with_picture(desk.db, conversation)),
         "/desk/messages/{id}": str(draft),
         "/desk/conversations/{id}": str(conversation),
         "/desk/deliveries/{token}": token,
     }
+
+
+async def with_picture(db: Database, conversation: UUID) -> UUID:
+    """The first text of a conversation, from now on with a picture that was fetched."""
+    async with db.transaction() as tx:
+        entry = select(ConversationEntry.incoming_id).where(ConversationEntry.conversation_id == conversation)
+        incoming: UUID = await tx.scalar(entry.limit(1))
+        await media.want(tx, incoming, ["https://provider.example/1"])
+        (wanted,) = await media.take(tx)
+        await media.settle(tx, wanted, Media(content_type="image/png", data=b"\x89PNG\r\n\x1a\n"))
+    return incoming
 
 
 async def seen(client: Client, message: UUID) -> dict[str, str]:
@@ -203,7 +217,8 @@ async def seen(client: Client, message: UUID) -> dict[str, str]:
 def filled(route: DeskRoute, ids: dict[str, str]) -> str:
     for start, id_ in ids.items():
         if route.path.startswith(start):
-            return route.path.replace("{id}", id_).replace("{token}", id_)
+            path = route.path.replace("{id}", id_).replace("{token}", id_)
+            return path.replace("{incoming}", ids["{incoming}"]).replace("{number}", "1")
     return route.path
 
 

@@ -8,6 +8,7 @@ from notifier.web.desk import (
     conversation,
     deliveries,
     home,
+    pictures,
     preview,
     progress,
     queue,
@@ -24,6 +25,7 @@ TABLE = (
     *progress.TABLE,
     *queue.TABLE,
     *conversation.TABLE,
+    *pictures.TABLE,
     *deliveries.TABLE,
     *sending.TABLE,
 )
