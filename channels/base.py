@@ -321,9 +321,10 @@ class TakesHooks(Protocol):
     """A channel whose provider calls us."""
 
     async def verify(self, request: HookRequest) -> bool:
-        """Is the call the provider's? Constant time over the configured public address. Never raises.
+        """Is the call the provider's? Constant time over the configured public address.
 
-        It may fetch what the provider signs with, from the provider's own hosts alone.
+        It may fetch what the provider signs with, from the provider's own hosts alone. CannotVerify where that is
+        out of reach, so that the call is asked for again and not lost; it raises nothing else.
         """
         ...
 

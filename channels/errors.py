@@ -5,6 +5,7 @@ ChannelError
 ├── BadAddress        the address cannot be written to on this medium
 ├── CannotExpress     the content asks for what this channel cannot carry
 ├── BadHook           a signed hook whose body cannot be read
+├── CannotVerify      a hook whose signature could not be checked now
 ├── CannotPoll        a provider that could not be asked what came
 └── UnknownChannel    no installed adapter has that name
 """
@@ -35,6 +36,10 @@ class CannotExpress(ChannelError):
 
 class BadHook(ChannelError):
     """The hook is signed, but its body cannot be read."""
+
+
+class CannotVerify(ChannelError):
+    """Whose call it is cannot be told now, for what it is signed with could not be fetched: it may come again."""
 
 
 class CannotPoll(ChannelError):

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
+from channels.errors import CannotVerify
 from channels.hook_fields import moment
 
 MAX_BODY = 1_000_000  # a message has at most 256 kB, before JSON escapes it twice
@@ -31,7 +32,7 @@ MAX_CERTIFICATE = 20_000
 GOOD_FOR = timedelta(minutes=65)  # SNS tries for an hour at most, always with the first time
 CLOCKS_APART = timedelta(minutes=5)
 FETCH_SECONDS = 5.0
-KEPT_SECONDS, FAILED_SECONDS = 24 * 3600.0, 60.0
+KEPT_SECONDS, FAILED_SECONDS = 24 * 3600.0, 15.0
 MOST_KEPT, MOST_AT_ONCE = 16, 4
 SMALLEST_KEY = 2048  # bits
 
@@ -40,6 +41,13 @@ T = TypeVar("T")
 _HOST = re.compile(r"sns\.[a-z0-9-]{3,}\.amazonaws\.com(?:\.cn)?")
 _PEM = re.compile(r"/SimpleNotificationService-[0-9A-Za-z]{1,64}\.pem")
 _OWNER = re.compile(r"sns(?:[.-][a-z0-9-]+){0,2}\.amazonaws\.com(?:\.cn)?")
+
+
+class _Missing(Enum):
+    """Why there is no certificate."""
+
+    THERE = "SNS has none there, or what it has is none"
+    NOW = "SNS is out of reach"
 
 
 class Kind(StrEnum):
@@ -99,8 +107,8 @@ class Sns:
         self._topics, self._versions, self._now = frozenset(topics), frozenset(versions), now
         self._origin = origin.rstrip("/")
         self._certificates: OrderedDict[str, tuple[x509.Certificate, float]] = OrderedDict()
-        self._failed: OrderedDict[str, float] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[x509.Certificate | None]] = {}
+        self._failed: OrderedDict[str, tuple[float, _Missing]] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[x509.Certificate | _Missing]] = {}
 
     async def close(self) -> None:
         """Give up fetches under way. Safe to call twice."""
@@ -110,7 +118,7 @@ class Sns:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def is_signed(self, fields: Mapping[str, str]) -> bool:
-        """Whether SNS signed it, for a topic of ours and within the hour. Never raises.
+        """Whether SNS signed it, for a topic of ours and within the hour. CannotVerify where SNS is out of reach.
 
         All that costs nothing is looked at before a certificate is fetched.
         """
@@ -136,7 +144,10 @@ class Sns:
         return True
 
     async def confirm(self, fields: Mapping[str, str]) -> bool:
-        """Tell SNS that we want what the topic says: a GET of the address in a confirmation that `is_signed`."""
+        """Tell SNS that we want what the topic says: a GET of the address in a confirmation that `is_signed`.
+
+        CannotVerify where SNS is out of reach, so that it asks again.
+        """
         url = fields.get("SubscribeURL", "")
         asked = parse_qs(urlsplit(url).query)
         if asked.get("Action") != ["ConfirmSubscription"] or asked.get("TopicArn") != [fields["TopicArn"]]:
@@ -154,32 +165,41 @@ class Sns:
             return kept[0]
         task = self._under_way.get(url)
         if task is None:
-            if self._failed.get(url, 0.0) > time.monotonic() or len(self._under_way) >= MOST_AT_ONCE:
-                return None
+            until, failure = self._failed.get(url, (0.0, _Missing.THERE))
+            if until > time.monotonic():
+                return _or_raise(failure)
+            if len(self._under_way) >= MOST_AT_ONCE:
+                raise CannotVerify
             task = asyncio.create_task(self._fetch(url))
             self._under_way[url] = task
             task.add_done_callback(lambda _: self._under_way.pop(url, None))
         try:
-            return await asyncio.shield(task)  # others may wait for it too
+            return _or_raise(await asyncio.shield(task))  # others may wait for it too
         except asyncio.CancelledError:
             if task.cancelled():  # we are closing
-                return None
+                raise CannotVerify from None
             raise
 
-    async def _fetch(self, url: str) -> x509.Certificate | None:
-        pem = await self._get(url)
+    async def _fetch(self, url: str) -> x509.Certificate | _Missing:
+        """Raises nothing, for nobody may be left to hear it."""
         try:
-            found = x509.load_pem_x509_certificate(pem) if pem else None
+            pem = await self._get(url)
+            found = x509.load_pem_x509_certificate(pem) if pem else _Missing.THERE
+        except CannotVerify:
+            found = _Missing.NOW
         except ValueError:
-            found = None
-        if found is None:
-            _remember(self._failed, url, time.monotonic() + FAILED_SECONDS)
+            found = _Missing.THERE
+        if isinstance(found, _Missing):
+            _remember(self._failed, url, (time.monotonic() + FAILED_SECONDS, found))
         else:
             _remember(self._certificates, url, (found, time.monotonic() + KEPT_SECONDS))
         return found
 
     async def _get(self, url: str) -> bytes | None:
-        """What is there, where it is there and small: no redirect is followed, nothing is unpacked."""
+        """What is there, where it is there and small: no redirect is followed, nothing is unpacked.
+
+        CannotVerify where it cannot be known.
+        """
         parts, headers = urlsplit(url), {"Accept-Encoding": "identity"}
         if self._origin:
             headers["Host"] = parts.netloc
@@ -194,15 +214,23 @@ class Sns:
                 ) as session,
                 session.get(url, allow_redirects=False, headers=headers) as answer,
             ):
+                if answer.status >= 500 or answer.status == 429:
+                    raise CannotVerify
                 if answer.status != 200:
                     return None
                 async for chunk in answer.content.iter_chunked(4096):
                     found += chunk
                     if len(found) > MAX_CERTIFICATE:
                         return None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            return None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise CannotVerify from error
         return found
+
+
+def _or_raise(found: x509.Certificate | _Missing) -> x509.Certificate | None:
+    if found is _Missing.NOW:
+        raise CannotVerify
+    return None if found is _Missing.THERE else found
 
 
 def _is_of_sns(url: str) -> bool:

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from channels.base import Event, HookReply, HookRequest, Medium, TakesHooks
-from channels.errors import BadHook
+from channels.errors import BadHook, CannotVerify
 from notifier.config import Settings
 from notifier.db import Tx
 from notifier.inbox import events as events_in
@@ -37,7 +37,12 @@ async def channel_hook(request: web.Request) -> web.Response:
         headers=dict(request.headers),
         body=await request.read(),
     )
-    if not await channel.verify(call):
+    try:
+        is_theirs = await channel.verify(call)
+    except CannotVerify as error:  # a provider takes a 403 for the last word
+        log.warning("hook_not_checked", channel=name)
+        raise web.HTTPServiceUnavailable from error
+    if not is_theirs:
         log.warning("hook_refused", channel=name)
         raise web.HTTPForbidden
     try:

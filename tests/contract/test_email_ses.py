@@ -10,11 +10,12 @@ import pytest
 
 from channels.base import HookRequest
 from channels.email_ses import EmailSes
-from channels.errors import BadHook, NotConfigured
+from channels.errors import BadHook, CannotVerify, NotConfigured
 from channels.smtp_pool import Server
-from channels.sns import MAX_CERTIFICATE, Sns, fields_of
+from channels.sns import MAX_CERTIFICATE, MOST_AT_ONCE, Sns, fields_of
 from tests.fakes import ses
 from tests.fakes.web import Answer, Trouble
+from tests.processes import free_port
 
 HOOK = "https://link.example/hooks/email_ses"
 SEND = json.dumps({"eventType": "Send", "mail": {"messageId": "m"}, "send": {}})
@@ -120,13 +121,47 @@ async def test_what_cannot_be_fetched_is_not_asked_for_again_at_once(
     assert len(amazon.fetched) == 1
 
 
-async def test_closing_ends_a_fetch_and_whoever_waits_is_refused(amazon: ses.FakeSns, sns: Sns) -> None:
+@pytest.mark.parametrize("answer", [Answer(status=503), Answer(status=429)], ids=["503", "429"])
+async def test_an_sns_that_is_out_of_reach_leaves_it_open_and_is_not_pressed(
+    amazon: ses.FakeSns, sns: Sns, answer: Answer
+) -> None:
+    amazon.script("pem", answer)
+    for _ in range(3):
+        with pytest.raises(CannotVerify):
+            await sns.is_signed(ses.sign(amazon.fields(SEND)))
+    assert len(amazon.fetched) == 1
+
+
+async def test_an_sns_that_cannot_be_connected_to_leaves_it_open() -> None:
+    away = Sns([ses.TOPIC], origin=f"http://127.0.0.1:{free_port()}")
+    fields = ses.FakeSns().fields(SEND)
+    with pytest.raises(CannotVerify):
+        await away.is_signed(ses.sign(fields))
+    assert not await away.is_signed(ses.sign(fields | {"TopicArn": "another"}))
+
+
+async def test_strangers_cannot_make_us_fetch_without_end(amazon: ses.FakeSns, sns: Sns) -> None:
+    amazon.always("pem", Trouble.HANG)
+    fields = ses.sign(amazon.fields(SEND))
+    named = [f"https://{ses.HOST}/SimpleNotificationService-{n}.pem" for n in range(10)]
+    asked = [asyncio.create_task(sns.is_signed(fields | {"SigningCertURL": url})) for url in named]
+    await asyncio.sleep(0.05)
+    assert len(amazon.fetched) == MOST_AT_ONCE
+    await sns.close()
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(each, CannotVerify) for each in found)
+
+
+async def test_closing_ends_a_fetch_and_leaves_it_open_for_whoever_waits(
+    amazon: ses.FakeSns, sns: Sns
+) -> None:
     amazon.script("pem", Trouble.HANG)
     waiting = asyncio.create_task(sns.is_signed(ses.sign(amazon.fields(SEND))))
     await asyncio.sleep(0.05)
     assert amazon.fetched
     await sns.close()
-    assert not await waiting
+    with pytest.raises(CannotVerify):
+        await waiting
 
 
 @pytest.mark.parametrize(("minutes", "good"), [(-70, False), (-58, True), (4, True), (10, False)])

@@ -28,6 +28,7 @@ from subscribers.models import ContactPoint, Suppression
 from tests.fakes import mailgun, postmark, ses
 from tests.fakes.mail_provider import Call, FakeMailProvider, Fate
 from tests.fakes.smtp import AcceptedMail, Trouble
+from tests.fakes.web import Answer
 from tests.integration.ledger import publish, world_of
 from tests.integration.replies import DOMAIN, handled, kept, mail, reply_to
 from tests.world import World
@@ -186,6 +187,16 @@ async def test_a_reply_that_the_provider_takes_in_reaches_the_queue_once(
         assert (row.channel, row.recipient, row.state) == ("email", to, IncomingState.STORED)
         done = await handled(db, row.id)
         assert done.conversation is not None
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_call_whose_certificate_is_out_of_reach_is_asked_for_again(db: Database) -> None:
+    """SNS takes a 403 for the last word, and would never tell again."""
+    async with running(db, ses.FakeSes) as it:
+        assert isinstance(it.provider, ses.FakeSes)
+        it.provider.sns.script("pem", Answer(status=503))
+        call = it.provider.notify({"eventType": "Open"})
+        assert await it.post(call) == 503
 
 
 @pytest.mark.parametrize("kind", [postmark.FakePostmark])
