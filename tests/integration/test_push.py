@@ -31,6 +31,7 @@ from tests.fakes.push import Device, FakePush
 from tests.integration.pages import ALDER, BOROUGH, CANAL, PUBLIC_URL, Browser, path_of, seed
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # no row differs
 
 
 @dataclass(kw_only=True)
@@ -163,6 +164,7 @@ async def test_a_message_reaches_the_device_and_a_tap_opens_it_on_the_page(house
     assert "updates.push.services.mozilla.com" in page
 
 
+@on_sqlite
 async def test_news_is_left_to_those_who_asked_for_everything(house: House) -> None:
     device = house.device()
     await house.ask(device)
@@ -203,6 +205,7 @@ async def test_turning_off_ends_one_area_and_with_the_last_one_everything(house:
     assert (await house.ask(device))["areas"] == [ALDER]
 
 
+@on_sqlite
 async def test_a_stop_by_the_link_in_a_notification_counts_on_the_page_too(house: House) -> None:
     device, browser = house.device(), Browser(house.client)
     path = path_of((await house.ask(device))["manage_url"])
@@ -214,6 +217,7 @@ async def test_a_stop_by_the_link_in_a_notification_counts_on_the_page_too(house
     assert (await house.ask(device, "/state"))["areas"] == [ALDER]
 
 
+@on_sqlite
 async def test_a_fresh_link_comes_as_a_notification(house: House) -> None:
     device, browser = house.device(), Browser(house.client)
     path = path_of((await house.ask(device))["manage_url"])
@@ -240,6 +244,7 @@ async def test_a_new_subscription_of_the_browser_goes_on_where_the_old_one_was(h
     assert (len(old.tray), len(new.tray)) == (0, 1)
 
 
+@on_sqlite
 async def test_a_stopped_device_is_not_brought_back_by_a_new_subscription(house: House) -> None:
     old, new = house.device(), house.device()
     await house.ask(old)
@@ -248,6 +253,7 @@ async def test_a_stopped_device_is_not_brought_back_by_a_new_subscription(house:
     assert (await (await house.post("/push/renew", body)).json())["areas"] == []
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "headers",
     [{}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "none"}, {"Origin": "https://evil.example"},
@@ -261,6 +267,7 @@ async def test_only_a_script_of_our_own_page_may_turn_anything_on(
     assert [each for each in await rows(house.db, ContactPoint) if each.medium == "push"] == []
 
 
+@on_sqlite
 async def test_a_browser_that_names_only_its_origin_is_believed(house: House) -> None:
     response = await house.post(f"/areas/{ALDER}/push", body_of(house.device()), {"Origin": PUBLIC_URL})
     assert response.status == 200
@@ -276,11 +283,13 @@ async def test_a_browser_that_names_only_its_origin_is_believed(house: House) ->
         ({"subscription": "x" * 9000}, 413),
     ],
 )  # fmt: skip
+@on_sqlite
 async def test_what_no_browser_sends_is_refused(house: House, body: object, status: int) -> None:
     response = await house.post(f"/areas/{ALDER}/push", body)
     assert response.status == status
 
 
+@on_sqlite
 async def test_more_than_a_browser_says_is_refused_and_so_is_a_language_we_do_not_offer(house: House) -> None:
     sent = body_of(house.device())
     for body in (sent | {"email": "a@b.example"}, sent | {"language": "tlh"}):
@@ -290,6 +299,7 @@ async def test_more_than_a_browser_says_is_refused_and_so_is_a_language_we_do_no
     assert response.status in (403, 415)
 
 
+@on_sqlite
 async def test_an_endpoint_that_is_no_push_service_is_never_kept_nor_called(house: House) -> None:
     sent = body_of(house.device())
     for endpoint in (
@@ -302,6 +312,7 @@ async def test_an_endpoint_that_is_no_push_service_is_never_kept_nor_called(hous
     assert [each for each in await rows(house.db, ContactPoint) if each.medium == "push"] == []
 
 
+@on_sqlite
 async def test_so_many_devices_an_hour_and_no_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MOST_OF_A_VISITOR", 2)
     headers = OURS | {"X-Forwarded-For": "203.0.113.9"}
@@ -323,7 +334,7 @@ async def test_a_device_turned_on_many_times_at_once_is_one_person(house: House)
     assert (people, notices) == (1, 1)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_the_page_offers_them_where_they_can_be_had_and_nowhere_else(
     house: House, db: Database
 ) -> None:
@@ -343,7 +354,7 @@ async def test_the_page_offers_them_where_they_can_be_had_and_nowhere_else(
         assert response.status == 404
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_the_worker_serves_the_whole_site_and_is_looked_at_afresh(house: House) -> None:
     response = await house.client.get("/push.js")
     assert (response.status, response.content_type) == (200, "text/javascript")
