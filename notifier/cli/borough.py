@@ -4,6 +4,7 @@ Nothing here is real: postcodes in an area that was never assigned, numbers that
 addresses under `.example`. Everything goes in by the doors real things use.
 """
 
+import base64
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,9 +13,12 @@ from email.message import EmailMessage
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import insert, select, update
 
 from channels.base import Incoming, Medium
+from channels.push_address import Subscription
 from notifier.broadcast import approve, draft
 from notifier.cli.borough_words import (
     BOROUGH,
@@ -207,7 +211,17 @@ async def _people(tx: Tx) -> None:
 
 def _addresses(number: int) -> Sequence[tuple[str, str]]:
     email, phone = ("email", f"resident{number}@mail.example"), ("sms", f"+447700900{number:03d}")
-    return [(email,), (email, phone), (phone,), (email, phone)][number % 4]
+    found = [(email,), (email, phone), (phone,), (email, phone)][number % 4]
+    return (*found, ("push", _device(number))) if number % 7 == 1 and number % 4 != 2 else found
+
+
+def _device(number: int) -> str:
+    """A browser that is nobody's. Its keys are no secret, so that a stand-in can show what it would."""
+    key = ec.derive_private_key(1000 + number, ec.SECP256R1()).public_key()
+    octets = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    point, auth = (base64.urlsafe_b64encode(each).decode().rstrip("=") for each in (octets, bytes(16)))
+    endpoint = f"https://updates.push.services.mozilla.com/wpush/v2/resident{number}"
+    return str(Subscription(endpoint=endpoint, p256dh=point, auth=auth))
 
 
 async def _consultations_and_priorities(tx: Tx, seeded: Seeded) -> None:

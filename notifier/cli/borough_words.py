@@ -11,7 +11,7 @@ FIRST_NAMES = (
     "Kofi", "Leila", "Marek", "Nia", "Omar", "Pia", "Rhys", "Sana", "Tom", "Una",
 )  # fmt: skip
 ALL = (0, 1, 2, 3, 4, 5)
-EVERYWHERE = ("email", "sms", "social")
+EVERYWHERE = ("email", "sms", "push", "social")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ MESSAGES = (
         },
     ),
     Written(
-        key="missing", kind="alert", team=1, wards=(3,), media=("email", "sms"),
+        key="missing", kind="alert", team=1, wards=(3,), media=("email", "sms", "push"),
         texts={
             "en": (
                 "Missing: man, 82, last seen at Harbour Steps",

@@ -16,6 +16,7 @@ from channels.email_smtp import delivery_of
 from channels.outbox import Kept, write_one
 from channels.words import Words
 from tests.fakes.ledger import Ledger
+from tests.fakes.push import AcceptedPush
 from tests.fakes.smtp import AcceptedMail
 from tests.fakes.twilio import AcceptedText
 from tests.fakes.x import AcceptedPost
@@ -97,4 +98,24 @@ def _(row: AcceptedPost) -> Kept:
         at=row.at,
         language="en",
         words=Words(text=row.text, sender_name="X"),
+    )
+
+
+@kept.register
+def _(row: AcceptedPush) -> Kept:
+    words = row.words
+    return Kept(
+        attempt=f"push-{token_hex(8)}",
+        delivery=row.topic,
+        medium=Medium.PUSH,
+        to=row.to,
+        at=datetime.now(UTC),
+        language=words["lang"],
+        words=Words(
+            text=words["body"],
+            sender_name=words["title"],
+            link=words["url"],
+            actions=[[each["title"], each["url"]] for each in words["actions"]],
+        ),
+        urgent=row.urgency == "high",
     )

@@ -51,8 +51,9 @@ def octets64(text: str) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptedPush:
-    """One push that was taken, as its device reads it. ttl, urgency, topic: its headers."""
+    """One push that was taken, as its device reads it. to: as we spell it. ttl, urgency, topic: its headers."""
 
+    to: str
     endpoint: str
     words: dict[str, Any]
     ttl: int
@@ -96,7 +97,10 @@ class Device:
 
 
 class FakePush(FakeWeb):
-    """`async with FakePush() as push:`; scripts are for the next pushes, or by a device's endpoint."""
+    """`async with FakePush() as push:`; scripts are for the next pushes, or by a device's endpoint.
+
+    The devices of the demo's residents are known to it.
+    """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, log: Path | None = None) -> None:
         super().__init__(host=host, port=port)
@@ -122,7 +126,7 @@ class FakePush(FakeWeb):
         return [web.post("/{path:.+}", self._take)]
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
-        device = self.devices.get(request.path)
+        device = self.devices.get(request.path) or self._of_the_demo(request.path)
         answer = self.scripted(device.endpoint if device else "", "send")
         if isinstance(answer, Answer):
             return _reply(answer)
@@ -141,8 +145,17 @@ class FakePush(FakeWeb):
         where = f"{ORIGIN}/m/{secrets.token_urlsafe(12)}"
         return web.Response(status=201, headers={"Location": where, "TTL": request.headers["TTL"]})
 
+    def _of_the_demo(self, path: str) -> Device | None:
+        """Of a resident of `notifier/cli/borough.py`: their number says which key they have."""
+        number = path.removeprefix("/wpush/v2/resident")
+        if number == path or not number.isdigit():
+            return None
+        key = ec.derive_private_key(1000 + int(number), ec.SECP256R1())
+        return self.add(Device(endpoint=f"{ORIGIN}{path}", key=key, auth=bytes(16), server_key=""))
+
     def _show(self, request: web.Request, device: Device, words: dict[str, Any]) -> None:
         taken = AcceptedPush(
+            to=device.address,
             endpoint=device.endpoint,
             words=words,
             ttl=int(request.headers["TTL"]),

@@ -5,6 +5,7 @@ Anyone may read it; caches may keep it for a minute. `feeds` has the same for pr
 
 from aiohttp import web
 
+from channels.base import Medium
 from notifier.db import Tx
 from notifier.errors import NotFound
 from notifier.web.context import show
@@ -28,6 +29,7 @@ async def area(request: web.Request) -> web.Response:
         place=news.place,
         feeds=OFFERS,
         push_key=offered_key(service(request)),
+        has_push=service(request).channels.carrying(Medium.PUSH) is not None,
     )
     response.headers["Cache-Control"] = A_MINUTE
     return response

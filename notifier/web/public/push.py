@@ -69,7 +69,9 @@ class Renewal(Body):
 
 
 def offered_key(known: Service) -> str:
-    """What a browser subscribes to, or nothing where notifications cannot be had here."""
+    """What a browser subscribes to, or nothing where notifications cannot be had: a demonstration sends to nobody."""
+    if known.settings.demo:
+        return ""
     channel = known.channels.carrying(Medium.PUSH)
     return channel.public_key if isinstance(channel, HasPublicKey) else ""
 
