@@ -16,6 +16,7 @@ from notifier.broadcast.links import manage_url, say_already
 from notifier.broadcast.notices import notice
 from notifier.broadcast.welcome import ask_to_restart
 from notifier.db import Tx
+from notifier.delivery import numbers
 from notifier.models import IncomingMedia, IncomingRow, IncomingState, NoticeKind
 from subscribers import contact_points, evidence, retention, sign_ups, subscriptions, suppression
 from subscribers.consent import PURPOSE, ConsentAction
@@ -142,6 +143,7 @@ async def undo_stop(tx: Tx, contact_point: UUID, *, source: str) -> bool:
 async def erase(tx: Tx, subscriber: UUID, *, source: str) -> None:
     """Remove a person for good; nothing more is sent to them. Safe to repeat."""
     shells = await retention.erase(tx, subscriber, source=source)
+    await numbers.forget(tx, shells)
     for contact_point in shells:
         await _forget_sender(tx, contact_point)
 

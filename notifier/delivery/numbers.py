@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Executable, Uuid, exists, func, select
+from sqlalchemy import Executable, Uuid, delete, exists, func, select
 
 from channels.base import Medium
 from channels.senders import of as of_addresses
@@ -148,13 +148,18 @@ async def leased(tx: Tx, wants: Sequence[Want]) -> dict[int, str]:
 
 
 async def teams_leasing(tx: Tx, contact_point: UUID, numbers: Collection[str]) -> set[UUID]:
-    """The teams whose texts come to that contact point from one of these numbers."""
+    """The teams whose texts come to that contact point from one of these numbers, and may still do so."""
     rows = await tx.execute(
-        select(NumberLease.team_id).where(
+        select(NumberLease.team_id, NumberLease.channel, NumberLease.number).where(
             NumberLease.contact_point_id == contact_point, NumberLease.number.in_(list(numbers))
         )
     )
-    return set(rows.scalars())
+    found = set()
+    for row in rows.all():
+        known = (await senders_of(tx, row.team_id, row.channel)).addresses
+        if not known or row.number in known:
+            found.add(row.team_id)
+    return found
 
 
 async def numbers_leased(tx: Tx, contact_point: UUID, team: UUID) -> set[str]:
@@ -165,6 +170,11 @@ async def numbers_leased(tx: Tx, contact_point: UUID, team: UUID) -> set[str]:
         )
     )
     return set(rows.scalars())
+
+
+async def forget(tx: Tx, contact_points: Collection[UUID]) -> None:
+    """Their owner is gone."""
+    await tx.execute(delete(NumberLease).where(NumberLease.contact_point_id.in_(list(contact_points))))
 
 
 def choose(among: Senders, taken: Collection[str], contact_point: UUID) -> str:

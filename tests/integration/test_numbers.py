@@ -10,6 +10,7 @@ from sqlalchemy import delete, event, func, insert, select, update
 
 from channels.base import Medium
 from notifier.broadcast import approve, draft
+from notifier.broadcast.leaving import erase
 from notifier.carriers import Carrier, Carriers
 from notifier.db import Database
 from notifier.delivery.content import UNANSWERABLE
@@ -115,6 +116,30 @@ async def test_a_number_that_is_leased_to_them_for_two_teams_says_nothing(db: Da
             await tx.execute(insert(NumberLease).values(**lease, since=tx.now))
     done = await text_in(db, phone(world), "Hello", to=OF_A[0])
     assert done.resolver == "ask"
+
+
+async def test_a_leased_number_that_was_given_to_another_team_leads_to_that_team(db: Database) -> None:
+    world = await of_two_teams(db, 1)
+    await without_own(db)
+    texts = TextsA()
+    share(db, texts)
+    number = (await both_write(db, world, texts))[phone(world)][0]
+    async with db.transaction() as tx:
+        await add_address(tx, world.teams[2], "sms", number)
+    done = await text_in(db, phone(world), "Hello", to=number)
+    assert (done.resolver, (await seen(db, done)).team) == ("leased_number", world.teams[2])
+
+
+async def test_leases_go_with_their_person(db: Database) -> None:
+    world = await of_two_teams(db, 2)
+    await without_own(db)
+    texts = TextsA()
+    share(db, texts)
+    await both_write(db, world, texts)
+    async with db.transaction() as tx:
+        await erase(tx, world.subscribers[0], source="test")
+        left = (await tx.execute(select(NumberLease.contact_point_id))).scalars()
+        assert set(left) == {world.points[world.subscribers[1], "sms"]}
 
 
 async def test_an_answer_comes_from_the_number_they_wrote_to_and_else_from_the_leased_one(
