@@ -36,8 +36,8 @@ from channels.registry import find
 from notifier.broadcast.cautions import SHORTENERS
 from notifier.config import Environment
 from notifier.delivery import marks
-from notifier.delivery.content import Words, content_of
 from notifier.delivery.tokens import links_of, names_of
+from notifier.delivery.wording import Words, content_of
 from subscribers.signing import Keys
 
 LONGEST_POLICY = 64 * 1024  # octets (RFC 8461 §3.3)

@@ -15,7 +15,7 @@ from notifier.broadcast import probe
 from notifier.broadcast.probe import Tended
 from notifier.db import Database
 from notifier.delivery import receipts
-from notifier.delivery.content import VARIABLES
+from notifier.delivery.wording import VARIABLES
 from notifier.models import Attempt, Notice
 from subscribers import contact_points, standing, suppression
 from subscribers.models import ContactPoint, ContactPointState
