@@ -37,6 +37,9 @@ class PushWorld(World):
     def cut(self) -> None:
         self._push.script("", web.Trouble.TAKE_AND_CUT)
 
+    def garble(self) -> None:
+        self._push.script("", web.Trouble.FAIL_AS_HTML)
+
     def hang(self) -> None:
         self._push.script("", web.Trouble.HANG)
 
