@@ -3,10 +3,12 @@
 For the `social_` channels. A post goes out by the account it is addressed to, so one channel serves every team.
 """
 
+import asyncio
 import html
 import json
 import logging
 import re
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,13 +44,14 @@ from channels.one_medium import OneMedium
 
 CLOCKS_APART = timedelta(minutes=1)
 FIRST_POLL = timedelta(days=1)  # what a channel that was never asked tells: nothing older
+AT_A_TIME, POLL_SECONDS = 8, 40.0  # accounts asked at once; after so long no other is begun
 DUPLICATE = "duplicate"
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 NO_SENSE = "an answer that cannot be read"
 
 # A link with its scheme, without the punctuation of the sentence it ends.
 HTTP_LINK = re.compile(r"https?://[^\s<>\"]{1,2000}(?<![.,;:!?'’”)\]])", re.IGNORECASE)
-_LEADING_NAMES = re.compile(r"\s*(?:[.]?@[\w.-]+(?:@[\w.-]+)?[\s,:]+)+")
+_LEADING_NAMES = re.compile(r"\A\s*(?:[.]?@[\w.-]+(?:@[\w.-]+)?[\s,:]+)+")
 _log = logging.getLogger(__name__)
 
 
@@ -175,7 +178,9 @@ class Posts(OneMedium):
 
 
 class Listens(Posts):
-    """A channel of posts that is asked what was said to its accounts. `poll` asks one after the other."""
+    """A channel of posts that is asked what was said to its accounts."""
+
+    _turn = 0  # whose it is to be asked first
 
     @abstractmethod
     async def heard(self, account: Account, mark: str) -> tuple[Sequence[Incoming], str]:
@@ -185,30 +190,52 @@ class Listens(Posts):
         """
 
     async def poll(self, cursor: str) -> tuple[Sequence[Event], str]:
-        """One account that cannot be asked keeps its mark, and does not stop the others."""
+        """Some accounts at a time. One that cannot be asked keeps its mark, and does not stop the others.
+
+        Those for which there was no time left are asked first in the next call.
+        """
         marks = _marks(cursor)
-        events: list[Incoming] = []
-        waits: list[float] = []
-        for account in self._accounts.values():
-            try:
-                found, mark = await self.heard(account, marks.get(account.name, ""))
-            except self.trouble as trouble:
-                waits.append(trouble.after_seconds if isinstance(trouble, TooFast) else 0.0)
-                _log.warning("an account of %s could not be asked: %s", self.name, type(trouble).__name__)
-                continue
-            events += found
-            if mark:
-                marks[account.name] = mark
-        if waits and len(waits) == len(self._accounts):
+        names = list(self._accounts)
+        names = names[self._turn :] + names[: self._turn]
+        ends = time.monotonic() + POLL_SECONDS
+        gate = asyncio.Semaphore(AT_A_TIME)
+
+        async def ask(name: str) -> _Heard | None:
+            async with gate:
+                return await self._ask(name, marks.get(name, "")) if time.monotonic() < ends else None
+
+        asked = [heard for heard in await asyncio.gather(*map(ask, names)) if heard]
+        self._turn = (self._turn + len(asked)) % max(len(names), 1)
+        waits = [heard.wait for heard in asked if heard.wait is not None]
+        if waits and len(waits) == len(asked):
             raise CannotPoll(min(waits))
+        marks |= {heard.name: heard.mark for heard in asked if heard.mark}
         now = datetime.now(UTC)
-        events.sort(key=lambda event: event.at or now)
-        return events, json.dumps(marks) if marks else cursor
+        events = sorted((event for heard in asked for event in heard.events), key=lambda each: each.at or now)
+        return events, json.dumps(marks, sort_keys=True) if marks else cursor
+
+    async def _ask(self, name: str, mark: str) -> "_Heard":
+        try:
+            events, mark = await self.heard(self._accounts[name], mark)
+        except self.trouble as trouble:
+            _log.warning("an account of %s could not be asked: %s", self.name, type(trouble).__name__)
+            return _Heard(name=name, wait=trouble.after_seconds if isinstance(trouble, TooFast) else 0.0)
+        return _Heard(name=name, events=events, mark=mark)
 
     @property
     def trouble(self) -> tuple[type[Exception], ...]:
         """What asking may raise."""
         return (Away, *TROUBLE, *UNREADABLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What one account was told. wait: seconds until it may be asked, where it could not be."""
+
+    name: str
+    events: Sequence[Incoming] = ()
+    mark: str = ""
+    wait: float | None = None
 
 
 class Away(Exception):
@@ -260,11 +287,7 @@ def comparable(text: str) -> str:
 
 def without_names(text: str) -> str:
     """An answer without the accounts it begins with; the whole of it where it holds nothing else."""
-    return (
-        _LEADING_NAMES.sub("", f"{text} ", count=1).strip()
-        if _LEADING_NAMES.match(f"{text} ")
-        else text.strip()
-    )
+    return _LEADING_NAMES.sub("", f"{text} ", count=1).strip() or text.strip()
 
 
 def plain(text: str) -> str:

@@ -335,6 +335,9 @@ def _incoming(said: Any, names: Mapping[str, str], to: str) -> Incoming:
 
 def _price(env: Mapping[str, str], name: str, default: float) -> float:
     try:
-        return max(float(env.get(name) or default), 0.0)
+        pence = float(env.get(name) or default)
     except ValueError as error:
         raise NotConfigured(SocialX.name, name, "is not a number") from error
+    if not 0 <= pence < float("inf"):
+        raise NotConfigured(SocialX.name, name, "is not a price in pence")
+    return pence
