@@ -74,8 +74,8 @@ class EmailPostmark(EmailProvider):
         self._broadcast_stream = env.get(names[1], "") or self._stream
 
     def headers_of(self, message: Outgoing) -> Mapping[str, str]:
-        """Postmark takes them out, hands the metadata back with each event, and keeps our Message-ID."""
-        found = {"X-PM-KeepID": "true"}
+        """Postmark takes them out, hands the metadata back with each event, and keeps our Message-ID and our links."""
+        found = {"X-PM-KeepID": "true", "X-PM-TrackOpens": "false", "X-PM-TrackLinks": "None"}
         if message.attempt:
             found[f"X-PM-Metadata-{ATTEMPT}"] = message.attempt
         stream = self._broadcast_stream if "List-Unsubscribe" in message.headers else self._stream

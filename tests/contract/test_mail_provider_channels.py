@@ -80,7 +80,7 @@ async def test_postmark_is_told_the_attempt_and_the_stream(
     provider = postmark.FakePostmark()
     async with sent(provider, EmailPostmark, **streams) as (channel, mail, _):
         assert mail.message["X-PM-Metadata-attempt"] == TOKEN
-        assert mail.message["X-PM-KeepID"] == "true"
+        assert (mail.message["X-PM-KeepID"], mail.message["X-PM-TrackLinks"]) == ("true", "None")
         assert mail.message["X-PM-Message-Stream"] == to_many
         await channel.send(outgoing(channel))
         assert list(provider.accepted)[1].message["X-PM-Message-Stream"] == to_one
