@@ -15,8 +15,8 @@ from channels.base import without_holes
 from channels.complaints import Complaint, complaint_of
 from channels.delivery_fields import Bounce
 from channels.mailheaders import MAX_HEADER, MESSAGE_ID, Headers, clean, date_of, decoded, first_id, letters
-from channels.mailtext import MAX_TEXT, plain_of
-from channels.mailtree import beyond, one_line_end, parse, parts_of
+from channels.mailtext import MAX_TEXT, new_text, plain_of
+from channels.mailtree import MAX_HEAD, beyond, head_of, one_line_end, parse, parts_of
 from channels.reports import Circumstances, Report, bounces_of, is_system, kind_of
 
 MAX_NAME, MAX_REFERENCES = 255, 100
@@ -27,7 +27,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 class Mail:
     """A mail as far as it could be read. senders: every address in every From. about: Message-ID of the mail reported on.
 
-    beyond: which bound of structure it exceeds, in words; then its headers alone were read.
+    new: what of the text its writer wrote themselves. beyond: which bound of structure it exceeds, in words; then its
+    headers alone were read.
     """
 
     sender: str = ""
@@ -40,6 +41,7 @@ class Mail:
     references: tuple[str, ...] = ()
     date: datetime | None = None
     text: str = ""
+    new: str = ""
     attachments: tuple[str, ...] = ()
     is_auto_reply: bool = False
     is_bulk: bool = False
@@ -94,6 +96,7 @@ def read_mail(raw: bytes) -> Mail:
         references=tuple(MESSAGE_ID.findall(headers.first("References"))[-MAX_REFERENCES:]),
         date=date_of(headers.first("Date")),
         text=text,
+        new=new_text(text),
         attachments=tuple(_attachments(parts)),
         is_auto_reply=is_auto_reply(headers, subject, from_system=is_null),
         is_bulk=is_bulk(headers),
@@ -104,6 +107,11 @@ def read_mail(raw: bytes) -> Mail:
         about=_about(parts),
         beyond=beyond(plain),
     )
+
+
+def read_head(raw: bytes) -> Mail:
+    """What the headers alone tell, of any mail in a moment. Never raises."""
+    return read_mail(head_of(one_line_end(raw[:MAX_HEAD])))
 
 
 def _is_from_system(headers: Headers, senders: Sequence[tuple[str, str]]) -> bool:

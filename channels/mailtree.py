@@ -9,14 +9,15 @@ from email import message_from_bytes, policy
 from email.message import Message
 
 MAX_RAW, MAX_HEAD = 10_000_000, 256_000  # octets looked at
-MAX_PARTS, MAX_DEPTH, MAX_MAILS_INSIDE, MAX_HEAD_LINES = 100, 20, 20, 5_000
+MAX_PARTS, MAX_DEPTH, MAX_MAILS_INSIDE, MAX_HEAD_LINES, MAX_FIELD = 100, 20, 20, 5_000, 16_000
 # How often each may stand in a body before the rest of it is left unread: the library's time goes by lines,
 # by parts (each begins with a line of two dashes) and by blocks of headers (each ends with an empty line).
-MAX_LINES, MAX_DASHES, MAX_EMPTY = 200_000, 1_000, 10_000
+MAX_LINES, MAX_DASHES, MAX_EMPTY = 140_000, 1_000, 10_000
 _COSTLY = {b"\n": MAX_LINES, b"\n--": MAX_DASHES, b"\n\n": MAX_EMPTY}
 _BROKEN_LINE = re.compile(rb"(?m)(?<=\n)(?![!-9;-~]{1,80}[ \t]?:|[ \t\n])")
 _HEADER = re.compile(rb"(?:From |[!-9;-~]{1,80}[ \t]?:|\Z)")
 _BOUNDARY = re.compile(rb"boundary\*?0?\*?\s{0,3}=\s{0,3}\"?([^\s\";]{1,200})", re.IGNORECASE)
+_FIELD = re.compile(rb"^content-(?:type|disposition)[ \t]{0,8}:", re.IGNORECASE | re.MULTILINE)
 _END = re.compile(rb"\n--([^\n]{1,200}?)--[ \t]{0,8}(?=\n|\Z)")
 _MAIL_INSIDE = re.compile(rb"content-type[ \t]{0,8}:\s{0,8}message/(?:rfc822|global)\b", re.IGNORECASE)
 
@@ -34,6 +35,8 @@ def beyond(raw: bytes) -> str:
     """
     if raw.count(b"\n", 0, _end_of_head(raw)) > MAX_HEAD_LINES:
         return f"more than {MAX_HEAD_LINES:,} lines of headers"
+    if _has_long_field(raw):
+        return f"a field of more than {MAX_FIELD:,} octets that says what a part is"
     declared: list[tuple[int, bytes]] = []
     for found in _BOUNDARY.finditer(raw):
         declared.append((found.start(), found[1]))
@@ -64,6 +67,11 @@ def parse(raw: bytes) -> Message:
         return message_from_bytes(_without_type(head), policy=policy.compat32)
 
 
+def head_of(raw: bytes) -> bytes:
+    """A mail's headers without what says how to take it apart. raw: one line end."""
+    return _without_type(raw[: _end_of_head(raw)]) + b"\n\n"
+
+
 def parts_of(mail: Message) -> Iterator[Message]:
     """The mail and its parts, outermost first, the parts of a mail inside a mail not among them."""
     waiting: list[tuple[Message, int]] = [(mail, 0)]
@@ -83,6 +91,24 @@ def _end_of_head(raw: bytes) -> int:
     if end >= 0:
         return end
     return len(raw) if len(raw) <= MAX_HEAD else raw.rfind(b"\n", 0, MAX_HEAD) + 1
+
+
+def _has_long_field(raw: bytes) -> bool:
+    """Is there a Content-Type or Content-Disposition so long that its parameters would take the library seconds?"""
+    for number, found in enumerate(_FIELD.finditer(raw)):
+        if number >= MAX_DASHES:
+            return False  # there are too many parts anyhow
+        end = found.end()
+        while end - found.start() <= MAX_FIELD:
+            end = raw.find(b"\n", end)
+            if end < 0:
+                end = len(raw)
+            if raw[end + 1 : end + 2] not in (b" ", b"\t"):
+                break
+            end += 1
+        if end - found.start() > MAX_FIELD:
+            return True
+    return False
 
 
 def _depth(raw: bytes, declared: list[tuple[int, bytes]]) -> int:

@@ -14,6 +14,7 @@ COMMANDS = {
     "explain": "notifier.cli.explain",
     "hold": "notifier.cli.holds",
     "holds": "notifier.cli.holds",
+    "incoming": "notifier.cli.incoming",
     "messages": "notifier.cli.messages",
     "migrate": "notifier.cli.operate",
     "push-key": "notifier.cli.push_key",

@@ -12,9 +12,10 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from channels.base import Medium
+from channels.mailread import Mail
 from notifier.config import Settings
 from notifier.db import Tx
-from notifier.inbox import bounces, commands, conversations, questions, read, thread
+from notifier.inbox import bounces, commands, conversations, questions, read, receive, thread
 from notifier.inbox.acknowledge import Filed, acknowledge
 from notifier.inbox.read import Received
 from notifier.inbox.resolvers import answered_question, place_in_text, ward_word
@@ -52,8 +53,13 @@ class Handled:
     resolver: str | None = None
 
 
-async def handle(tx: Tx, incoming: UUID, resolvers: Sequence[Resolver], settings: Settings) -> Handled | None:
-    """Handle one stored message; None where it was handled already. What it raises is counted by `receive.failed`."""
+async def handle(
+    tx: Tx, incoming: UUID, resolvers: Sequence[Resolver], settings: Settings, *, mail: Mail | None = None
+) -> Handled | None:
+    """Handle one stored message; None where it was handled already. What it raises is counted by `receive.failed`.
+
+    mail: the message, where it is a mail that was read already.
+    """
     row = (
         await tx.execute(
             select(IncomingRow.__table__)
@@ -63,7 +69,10 @@ async def handle(tx: Tx, incoming: UUID, resolvers: Sequence[Resolver], settings
     ).one_or_none()
     if row is None:
         return None
-    received = read.open_row(tx, row, mail_domain=settings.mail_domain)
+    received = read.open_row(tx, row, mail_domain=settings.mail_domain, mail=mail)
+    if received.mail is not None and received.mail.beyond:
+        await receive.set_aside(tx, incoming, f"it has {received.mail.beyond}")
+        return Handled(state=IncomingState.QUARANTINED, kind=IncomingKind.UNREADABLE)
     sender = await find_or_make(tx, received.medium, received.sender)
     done, reason = await _act(tx, received, sender, resolvers, settings)
     await tx.execute(

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from channels.base import Medium
-from channels.mailread import Mail, read_mail
-from channels.mailtext import new_text
+from channels.mailread import Mail, read_head, read_mail
 from notifier.db import Tx
 from notifier.delivery.tokens import read_bounce_address
 from notifier.inbox import triage
 from notifier.inbox.conversations import Words
-from notifier.inbox.receive import RAW, SENDER, TEXT, normalised
+from notifier.inbox.reader import CHEAP
+from notifier.inbox.receive import HEADERS_ALONE, RAW, SENDER, TEXT, normalised
 from notifier.inbox.thread import is_marked_reply
 from notifier.inbox.triage import Triage
-from notifier.models import IncomingRow
+from notifier.models import IncomingRow, IncomingState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +49,15 @@ class Received:
         return self.words.body if self.words.new is None else self.words.new
 
 
-def open_row(tx: Tx, row: Row[Any], *, mail_domain: str) -> Received:
-    """The row of one incoming message, opened and read."""
+def open_row(tx: Tx, row: Row[Any], *, mail_domain: str, mail: Mail | None = None) -> Received:
+    """The row of one incoming message, opened and read. mail: where it was read already."""
     raw = tx.keys.open(RAW, row.id, row.raw_sealed)
     sender = tx.keys.open_text(SENDER, row.id, row.sender_sealed)
     medium = Medium(row.medium)
     if medium is Medium.EMAIL:
-        return _mail(tx, row, raw, sender, mail_domain)
+        if mail is None:
+            mail = read_head(raw) if row.reason == HEADERS_ALONE else read_mail(raw)
+        return _mail(tx, row, raw, sender, mail, mail_domain)
     text = tx.keys.open_text(TEXT, row.id, row.text_sealed)
     return Received(
         id=row.id,
@@ -72,7 +74,7 @@ def open_row(tx: Tx, row: Row[Any], *, mail_domain: str) -> Received:
 
 
 async def mail_of(tx: Tx, incoming: UUID) -> Mail | None:
-    """The mail an entry came from, read again; None where it was no mail or is gone."""
+    """The headers of the mail an entry came from, read again; None where it was no mail or is gone."""
     row = (
         await tx.execute(
             select(IncomingRow.id, IncomingRow.medium, IncomingRow.raw_sealed).where(
@@ -82,12 +84,26 @@ async def mail_of(tx: Tx, incoming: UUID) -> Mail | None:
     ).one_or_none()
     if row is None or row.medium != Medium.EMAIL:
         return None
-    return read_mail(tx.keys.open(RAW, row.id, row.raw_sealed))
+    return read_head(tx.keys.open(RAW, row.id, row.raw_sealed))
 
 
-def _mail(tx: Tx, row: Row[Any], raw: bytes, sender: str, mail_domain: str) -> Received:
-    mail = read_mail(raw)
-    new = new_text(mail.text)
+async def waiting_mail(tx: Tx, incoming: UUID) -> bytes | None:
+    """A stored mail, raw, that has not been handled; None where that is done, or it is no mail to be read whole."""
+    row = (
+        await tx.execute(
+            select(IncomingRow.id, IncomingRow.raw_sealed).where(
+                IncomingRow.id == incoming,
+                IncomingRow.state == IncomingState.STORED,
+                IncomingRow.medium == Medium.EMAIL,
+                func.coalesce(IncomingRow.reason, "") != HEADERS_ALONE,
+                func.length(IncomingRow.raw_sealed) > CHEAP,
+            )
+        )
+    ).one_or_none()
+    return tx.keys.open(RAW, row.id, row.raw_sealed) if row is not None else None
+
+
+def _mail(tx: Tx, row: Row[Any], raw: bytes, sender: str, mail: Mail, mail_domain: str) -> Received:
     from_us = mail.sender.rpartition("@")[2] == mail_domain.lower()
     named = [row.recipient, *mail.recipients] if row.recipient else list(mail.recipients)
     to_return_path = any(read_bounce_address(tx.keys, each) is not None for each in named)
@@ -98,19 +114,21 @@ def _mail(tx: Tx, row: Row[Any], raw: bytes, sender: str, mail_domain: str) -> R
         medium=Medium.EMAIL,
         sender=normalised(mail.sender, Medium.EMAIL) if mail.sender else sender,
         recipients=tuple(dict.fromkeys(each.strip().lower() for each in named)),
-        words=_words(mail, new),
-        triage=triage.of_mail(mail, new, to_return_path=to_return_path),
+        words=_words(mail, unread=HEADERS_ALONE if row.reason == HEADERS_ALONE else ""),
+        triage=triage.of_mail(mail, mail.new, to_return_path=to_return_path),
         raw=raw,
         mail=mail,
         is_doubtful=len(mail.senders) != 1 or from_us,
     )
 
 
-def _words(mail: Mail, new: str) -> Words:
+def _words(mail: Mail, *, unread: str) -> Words:
     """Subject, text, and the names of what was attached; the new part is what the desk shows first."""
     is_reply = mail.in_reply_to or mail.references or is_marked_reply(mail.subject)
     subject = "" if is_reply else mail.subject
-    attached = "\n".join(f"[attached: {name}]" for name in mail.attachments)
+    attached = "\n".join(f"[attached: {name}]" for name in mail.attachments) or (
+        f"[{unread}]" if unread else ""
+    )
     body = "\n\n".join(part for part in (mail.subject, mail.text, attached) if part)
-    shown = "\n\n".join(part for part in (subject, new, attached) if part)
+    shown = "\n\n".join(part for part in (subject, mail.new, attached) if part)
     return Words(body=body, new=shown)

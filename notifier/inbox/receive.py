@@ -25,6 +25,7 @@ MAIL = "email"  # the channel name of mail, whichever door it came in by
 SENDER, TEXT, RAW = "incoming.sender", "incoming.text", "incoming.raw"
 MAX_TRIES = 3
 HEAD_OCTETS = 256_000
+HEADERS_ALONE = "only its headers were read"
 
 _ANGLE_ADDRESS = re.compile(rb"<([^<>\s@]{1,256}@[^<>\s@]{1,256})>")
 _BARE_ADDRESS = re.compile(rb"[^\s<>,;:\"()@]{1,256}@[^\s<>,;:\"()@]{1,256}")
@@ -104,6 +105,15 @@ async def failed(tx: Tx, incoming_id: UUID, reason: str) -> None:
     )
     if tries is not None and tries >= MAX_TRIES:
         await tx.execute(update(row).where(row.id == incoming_id).values(state=IncomingState.QUARANTINED))
+
+
+async def set_aside(tx: Tx, incoming_id: UUID, reason: str) -> None:
+    """Quarantine what cannot be read within its bounds, for an operator to look at and replay."""
+    await tx.execute(
+        update(IncomingRow)
+        .where(IncomingRow.id == incoming_id, IncomingRow.state == IncomingState.STORED)
+        .values(state=IncomingState.QUARANTINED, kind=IncomingKind.UNREADABLE, reason=reason[:200])
+    )
 
 
 def normalised(sender: str, medium: Medium) -> str:

@@ -15,12 +15,15 @@ from arq import Worker as ArqWorker
 from arq import func
 from redis.exceptions import RedisError
 
+from channels.mailread import Mail
 from notifier.broadcast import plan
 from notifier.db import is_away
 from notifier.delivery.closing import close_page
 from notifier.delivery.sweep import forgotten
 from notifier.inbox import receive
 from notifier.inbox.handle import handle
+from notifier.inbox.read import waiting_mail
+from notifier.inbox.reader import Reader, TooCostly
 from notifier.jobs import Handler, Jobs, RedisJobs, pack, queue, redis_settings
 from notifier.models import Lane
 from notifier.runtime import Service
@@ -50,6 +53,7 @@ class Doorbell:
         self._service, self._jobs, self._alarm = service, jobs, alarm
         self._pipelines, self._stopping = pipelines, stopping
         self._planning: set[str] = set()
+        self._reader = Reader()
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -76,12 +80,15 @@ class Doorbell:
 
     async def serve(self) -> None:
         """Until cancelled: pokes of this process, or through Redis arq's workers."""
-        if not isinstance(self._jobs, RedisJobs):
-            await self._jobs.run(self.guarded)
-            return
-        async with asyncio.TaskGroup() as tasks:
-            for lane in self._pipelines:
-                tasks.create_task(self._supervise(lane.name.lower()))
+        try:
+            if not isinstance(self._jobs, RedisJobs):
+                await self._jobs.run(self.guarded)
+                return
+            async with asyncio.TaskGroup() as tasks:
+                for lane in self._pipelines:
+                    tasks.create_task(self._supervise(lane.name.lower()))
+        finally:
+            await self._reader.close()
 
     async def look(self, lanes: Sequence[Lane]) -> None:
         """Do what nobody was told of: the doorbell may be lost, the rows are not."""
@@ -123,12 +130,24 @@ class Doorbell:
         """Handle one stored message. A fault of its own is counted, so that it cannot come back for ever."""
         service, id_ = self._service, UUID(incoming)
         try:
-            await service.db.attempt(lambda tx: handle(tx, id_, service.resolvers, service.settings))
+            mail = await self._read(id_)
+            await service.db.attempt(
+                lambda tx: handle(tx, id_, service.resolvers, service.settings, mail=mail)
+            )
+        except TooCostly as error:
+            async with service.db.transaction() as tx:
+                await receive.set_aside(tx, id_, str(error))
         except Exception as error:
             if not is_away(error):  # or the message is not to blame
                 async with service.db.transaction() as tx:
                     await receive.failed(tx, id_, f"could not be handled: {type(error).__name__}")
             raise
+
+    async def _read(self, incoming: UUID) -> Mail | None:
+        """A mail that is not small, read before anything is locked for it; None for all else."""
+        async with self._service.db.transaction(read_only=True) as tx:
+            raw = await waiting_mail(tx, incoming)
+        return await self._reader.read(raw) if raw is not None else None
 
     # --- arq ---------------------------------------------------------------------------------------
 
