@@ -6,14 +6,30 @@ answer to the text. Sources: SES's developer guide, "Using the SMTP interface", 
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from channels.base import Accepted, Event, HookRequest, Outcome, Outgoing, Variable
+from channels.base import (
+    Accepted,
+    Event,
+    Failed,
+    HookRequest,
+    Outcome,
+    Outgoing,
+    Refusal,
+    Refused,
+    Throttled,
+    Variable,
+)
 from channels.email_provider import EmailProvider, smtp_variables
 from channels.errors import BadHook, NotConfigured
 from channels.ses_events import ATTEMPT_TAG, events_of
 from channels.smtp_pipeline import Ended, Reply
 from channels.sns import VERSIONS, Kind, Sns, fields_of
+
+# SES's words in a refusal → seconds to wait, and what only the operator can mend ("SMTP response codes returned by SES").
+_WAITS = {"maximum sending rate": 5.0, "daily message quota": 3600.0, "throttling failure": 60.0}
+_OPERATORS = ("not verified", "access denied", "not authorized", "sending paused", "sending suspended")
 
 _ID = re.compile(r"\bOk ([0-9A-Za-z][0-9A-Za-z-]{15,79})\b", re.IGNORECASE)
 _TOPIC = re.compile(r"arn:aws(?:-[a-z-]+)?:sns:[a-z0-9-]+:\d{6,16}:[\w-]{1,256}(?:\.fifo)?")
@@ -80,8 +96,14 @@ class EmailSes(EmailProvider):
 
     def outcome_of(self, ended: Ended, own_id: str) -> Outcome:
         found = super().outcome_of(ended, own_id)
-        if isinstance(found, Accepted) and isinstance(ended, Reply) and (named := _ID.search(ended.text)):
-            return Accepted(provider_id=named[1])
+        said = ended.text if isinstance(ended, Reply) else ""
+        match found:
+            case Accepted() if named := _ID.search(said):
+                return Accepted(provider_id=named[1])
+            case Failed() if waits := [wait for words, wait in _WAITS.items() if words in said.lower()]:
+                return Throttled(after_seconds=waits[0], reason=found.reason, code=found.code)
+            case Refused() if any(words in said.lower() for words in _OPERATORS):
+                return replace(found, why=Refusal.NOT_ALLOWED)
         return found
 
     async def verify(self, request: HookRequest) -> bool:

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from channels.base import Accepted, Content, HookRequest, Medium, Outgoing
+from channels.base import (
+    Accepted,
+    Content,
+    Failed,
+    HookRequest,
+    Medium,
+    Outgoing,
+    Refusal,
+    Refused,
+    Throttled,
+)
 from channels.email_mailgun import EmailMailgun
 from channels.email_postmark import EmailPostmark
 from channels.email_provider import EmailProvider
@@ -56,6 +66,31 @@ async def test_ses_is_told_the_attempt_and_tells_its_id() -> None:
         assert mail.message["X-SES-CONFIGURATION-SET"] == "events"
         assert outcome.provider_id == ses.FakeSes.id_of(1)
         assert mail.sender == "bounce+x@link.example"
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("454 Throttling failure: Maximum sending rate exceeded.", (Throttled, 5.0)),
+        ("454 Throttling failure: Daily message quota exceeded.", (Throttled, 3600.0)),
+        ("421 Too many concurrent SMTP connections", (Throttled, 60.0)),
+        ("451 Temporary service failure", (Failed, None)),
+        (
+            "554 Message rejected: Email address is not verified: notices@link.example",
+            (Refused, Refusal.NOT_ALLOWED),
+        ),
+        ("554 Access denied: User is not authorized to send", (Refused, Refusal.NOT_ALLOWED)),
+        ("554 Transaction failed: bad content", (Refused, Refusal.CONTENT)),
+    ],
+)
+async def test_what_ses_says_no_to_is_told_apart(reply: str, expected: tuple[type, Any]) -> None:
+    """Its own limits cost no attempt, and what the operator must mend is not laid on the words."""
+    async with ses.FakeSes() as provider, EmailSes(Server.of(provider.url), "link.example") as channel:
+        provider.script_text("sam@resident.example", reply)
+        outcome = await channel.send(outgoing(channel))
+        assert "@" not in repr(outcome)
+        assert type(outcome) is expected[0]
+        assert expected[1] in (None, getattr(outcome, "after_seconds", None), getattr(outcome, "why", None))
 
 
 async def test_mailgun_is_told_the_attempt_and_knows_the_mail_by_our_id() -> None:
