@@ -33,6 +33,7 @@ NEVER_MAILED = ("invalid", "localhost", "local", "test", "onion", "arpa")
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\ufeff"))
 _MOBILE = re.compile(r"7[1-57-9]\d{8}")
+_WITHOUT_PLUS = re.compile(r"(?:440?)?(7\d{9})")
 _DRAMA = re.compile(r"7700900\d{3}")
 _GAPS = re.compile(r"(?<=[\d()+])[\s\-‐‑‒–—−.]+(?=[\d()+])")
 _NUMBER = re.compile(r"\+?\d{1,20}")
@@ -205,8 +206,8 @@ def _uk_national(text: str) -> str | None:
     """The digits after 0 or +44, or none if the number is not written as a UK one."""
     if text.startswith("+44"):
         return text[3:].lstrip("0") or None
-    if text.startswith("447") and len(text) == 12:
-        return text[2:]
+    if found := _WITHOUT_PLUS.fullmatch(text):  # spreadsheets drop a plus, and a zero in front
+        return found[1]
     return text[1:] if text.startswith("0") and len(text) > 1 else None
 
 

@@ -8,7 +8,7 @@ in the list of received messages, so that list is not polled: one reply would co
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from channels import addresses, gsm
@@ -51,25 +51,19 @@ REFUSALS = {
 _BY_STATUS = {401: Refusal.NOT_ALLOWED, 403: Refusal.NOT_ALLOWED, 404: Refusal.NOT_ALLOWED}
 
 
-class Ended(NamedTuple):
-    """What a receipt's code says: why it did not arrive, and whether anything ever will."""
-
-    reason: str
-    is_permanent: bool = False
-
-
-# The code of a receipt that says a text was declined. A rejection of the words (401) is no fault of the number.
+# The code of a receipt that says a text was declined → will anything ever arrive there? A rejection of the words (401),
+# and what passes, is no fault of the number.
 CODES = {
-    "000": Ended("No error reported"),
-    "101": Ended("Unknown subscriber", is_permanent=True),
-    "102": Ended("Absent subscriber"),
-    "103": Ended("Subscriber busy"),
-    "104": Ended("No subscriber memory"),
-    "201": Ended("Invalid number", is_permanent=True),
-    "301": Ended("SMS not supported", is_permanent=True),
-    "302": Ended("SMS not supported for now"),
-    "401": Ended("Message rejected"),
-    "900": Ended("Routing error"),
+    "000": False,  # nothing reported
+    "101": True,  # nobody has the number
+    "102": False,  # off or out of reach
+    "103": False,  # busy
+    "104": False,  # full
+    "201": True,  # no number
+    "301": True,  # cannot take texts
+    "302": False,  # cannot take texts now
+    "401": False,
+    "900": False,  # no way there now
 }
 # The status of a receipt → ours.
 _PROGRESS = {"0": Progress.DELIVERED, "1": Progress.UNDELIVERED, "2": Progress.SENT}
@@ -183,16 +177,16 @@ def _receipt(request: HookRequest, fields: Mapping[str, str]) -> Receipt:
         raise BadHook("a status that nobody here knows")
     code, reference, attempt = fields.get("code", ""), fields.get("reference", ""), attempt_of(request)
     about = attempt or reference or hashlib.sha256(request.body).hexdigest()
-    ended = CODES.get(code) if progress is Progress.UNDELIVERED else None
+    code = code if progress is Progress.UNDELIVERED and code in CODES else ""
     return Receipt(
-        event_id=f"{about}:{fields['status']}:{code if ended else ''}",
+        event_id=f"{about}:{fields['status']}:{code}",
         provider_id=reference,
         attempt=attempt,
         progress=progress,
         at=utc(fields.get("time", "")),
         raw=request.body,
-        code=code if ended else "",
-        permanent=ended is not None and ended.is_permanent,
+        code=code,
+        permanent=CODES.get(code, False),
     )
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit, urlunsplit
 from twilio.request_validator import RequestValidator
 
 from channels import addresses, twilio_codes
-from channels.base import Event, HookRequest, Incoming, Medium, Progress, Receipt
+from channels.base import Event, HookRequest, Incoming, Medium, OptedOut, Progress, Receipt
 from channels.errors import BadHook
 
 MAX_BODY = 100_000
@@ -30,7 +30,7 @@ _LONGEST_URL = 500
 # Fields that may be missing, so that letters moved out of their names or values would not be missed.
 _OPTIONAL = (
     "ApiVersion", "ErrorCode", "ErrorMessage", "FromCity", "FromCountry", "FromState", "FromZip", "MessagingServiceSid",
-    "NumMedia", "NumSegments", "SmsMessageSid", "SmsSid", "SmsStatus", "ToCity", "ToCountry", "ToState", "ToZip",
+    "NumMedia", "NumSegments", "OptOutType", "SmsMessageSid", "SmsSid", "SmsStatus", "ToCity", "ToCountry", "ToState", "ToZip",
 )  # fmt: skip
 _MEDIA_NAMES = ("MediaContentType", "MediaSid", "MediaUrl")
 _MEDIA = re.compile(rf"(?:{'|'.join(_MEDIA_NAMES)})\d")
@@ -104,7 +104,7 @@ def _is_blurred(fields: Mapping[str, str]) -> bool:
 
 
 def events_of(request: HookRequest) -> Sequence[Event]:
-    """A receipt or a text; nothing for a status that is only a step. BadHook where it cannot be read."""
+    """A receipt, or a text and whether it was a stop; nothing for a status on the way. BadHook where it cannot be read."""
     fields = fields_of(request.body)
     if fields is None or "MessageSid" not in fields:
         raise BadHook
@@ -112,18 +112,24 @@ def events_of(request: HookRequest) -> Sequence[Event]:
         return _receipts(request, fields)
     if "From" not in fields:
         raise BadHook
-    return (
-        Incoming(
-            event_id=fields["MessageSid"],
-            medium=Medium.SMS,
-            sender=addresses.incoming_number(fields.get("From", "")),
-            recipient=addresses.incoming_number(fields.get("To", "")),
-            text=fields.get("Body", ""),
-            at=None,
-            raw=request.body,
-            media=_media(fields),
-        ),
+    sender = addresses.incoming_number(fields["From"])
+    incoming = Incoming(
+        event_id=fields["MessageSid"],
+        medium=Medium.SMS,
+        sender=sender,
+        recipient=addresses.incoming_number(fields.get("To", "")),
+        text=fields.get("Body", ""),
+        at=None,
+        raw=request.body,
+        media=_media(fields),
     )
+    if fields.get("OptOutType") != "STOP":
+        return (incoming,)
+    # Twilio took it for a stop, by a word that the account may have chosen, and keeps back what we send there.
+    stopped = OptedOut(
+        event_id=f"{incoming.event_id}:stop", medium=Medium.SMS, address=sender, at=None, raw=request.body
+    )
+    return (incoming, stopped)
 
 
 def _media(fields: Mapping[str, str]) -> tuple[str, ...]:

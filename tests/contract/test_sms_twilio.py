@@ -18,6 +18,7 @@ from channels.base import (
     HookRequest,
     Incoming,
     Medium,
+    OptedOut,
     Outgoing,
     Progress,
     Receipt,
@@ -403,6 +404,16 @@ def test_a_text_comes_in_exactly_as_it_was_written(hooked: SmsTwilio) -> None:
     (incoming,) = hooked.parse(call(text(Body=words, From="07700 900001")))
     assert isinstance(incoming, Incoming)
     assert (incoming.event_id, incoming.sender, incoming.recipient, incoming.text) == (SID, TO, OURS, words)
+
+
+def test_a_text_that_twilio_took_for_a_stop_is_one_whatever_its_words(hooked: SmsTwilio) -> None:
+    incoming, stopped = hooked.parse(call(text(Body="No more ta", OptOutType="STOP")))
+    assert isinstance(incoming, Incoming)
+    assert (incoming.text, incoming.event_id) == ("No more ta", SID)
+    assert isinstance(stopped, OptedOut)
+    assert (stopped.address, stopped.event_id) == (TO, f"{SID}:stop")
+    for other in ("START", "HELP", "stop it"):
+        assert len(hooked.parse(call(text(OptOutType=other)))) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"a=1", b"a=%ff"])

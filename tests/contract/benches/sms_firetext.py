@@ -12,7 +12,22 @@ from tests.fakes import firetext, web
 KEYS = ("newer-key-0123456789", "older-key-0123456789")
 
 
-class FiretextWorld(World):
+class KeyedCalls(World):
+    """A provider that signs nothing: the key in the address of its call is all there is."""
+
+    def changed(self, call: HookRequest) -> Iterable[HookRequest]:
+        start, _, key = call.url.partition("key=")
+        for at, letter in enumerate(key):
+            other = chr(ord(letter) ^ 1)
+            yield HookRequest(
+                url=f"{start}key={key[:at]}{other}{key[at + 1 :]}", headers=call.headers, body=call.body
+            )
+
+    def unsigned(self, call: HookRequest) -> HookRequest:
+        return HookRequest(url=call.url.partition("key=")[0], headers=call.headers, body=call.body)
+
+
+class FiretextWorld(KeyedCalls):
     def __init__(self, channel: Channel, provider: firetext.FakeFiretext, to: str) -> None:
         self.channel, self._firetext, self._to = channel, provider, to
 
@@ -59,19 +74,6 @@ class FiretextWorld(World):
             for body in ("STOP", "Diolch!\r\n£ 😀", "")
         ]
         return [*receipts, *replies]
-
-    def changed(self, call: HookRequest) -> Iterable[HookRequest]:
-        """Nothing is signed: the key is all there is."""
-        start, _, key = call.url.partition("key=")
-        for at, letter in enumerate(key):
-            other = chr(ord(letter) ^ 1)
-            yield HookRequest(
-                url=f"{start}key={key[:at]}{other}{key[at + 1 :]}", headers=call.headers, body=call.body
-            )
-
-    def unsigned(self, call: HookRequest) -> HookRequest:
-        """The key in the address is all there is."""
-        return HookRequest(url=call.url.partition("key=")[0], headers=call.headers, body=call.body)
 
 
 @asynccontextmanager
