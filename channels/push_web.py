@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from aiohttp import ClientResponse
 from cryptography.hazmat.primitives.asymmetric import ec
+from yarl import URL
 
 from channels import addresses, estimates, push_address, vapid
 from channels.base import (
@@ -171,6 +172,7 @@ class PushWeb(OneMedium):
             body = self._encrypt(to, copy)
         except (BadAddress, ValueError):
             return Refused(why=Refusal.BAD_ADDRESS, reason="no subscription of a push service that we know")
+        where = URL(to.endpoint, encoded=True)  # as the browser gave it: its spelling is its name
         headers = {
             "Authorization": self._token(to.origin),
             "Content-Encoding": "aes128gcm",
@@ -180,7 +182,7 @@ class PushWeb(OneMedium):
             "Topic": topic,
         }
         try:
-            async with self._session.request("POST", to.endpoint, data=body, headers=headers) as response:
+            async with self._session.request("POST", where, data=body, headers=headers) as response:
                 return await _outcome(response, topic)
         except TROUBLE as trouble:
             return outcome_of(trouble)

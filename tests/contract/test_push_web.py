@@ -8,8 +8,9 @@ from typing import Any
 import http_ece
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from yarl import URL
 
-from channels import vapid
+from channels import push_address, vapid
 from channels.base import (
     Accepted,
     Content,
@@ -25,6 +26,7 @@ from channels.base import (
     hole,
 )
 from channels.errors import BadAddress, CannotExpress, NotConfigured
+from channels.http import Session
 from channels.push_web import LONGEST_PAYLOAD, PushWeb, topic_of
 from tests.fakes import push
 from tests.fakes.push import FakePush, octets64
@@ -227,6 +229,18 @@ async def test_nobody_can_make_us_call_anything_but_a_push_service(
     assert isinstance(found, Refused)
     assert found.why is Refusal.BAD_ADDRESS
     assert not provider.calls
+
+
+async def test_an_endpoint_is_called_exactly_as_the_browser_gave_it(
+    channel: PushWeb, provider: FakePush
+) -> None:
+    for path in ("/fcm/send/a:b-c_d", "/wpush/v2/gAA%3D%2Bx==", "/w/?token=BQ%2bY%3d"):
+        device = provider.subscribe(endpoint=f"{push.ORIGIN}{path}")
+        assert channel.normalise(device.address, Medium.PUSH) == device.address
+        assert push_address.read(device.address).endpoint == device.endpoint
+    session = Session("")
+    assert str(session._moved(URL(device.endpoint, encoded=True))) == device.endpoint
+    assert str(Session("http://127.0.0.1:1")._moved(URL(device.endpoint, encoded=True))).endswith(path)
 
 
 async def test_hosts_of_push_services_are_the_operators_to_choose(provider: FakePush) -> None:

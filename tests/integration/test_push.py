@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,15 +20,18 @@ from channels.registry import Channels
 from channels.words import compile_words, read_words
 from notifier import config
 from notifier.broadcast import approve, draft, plan, report
+from notifier.broadcast.preferences import Change, change_preferences
 from notifier.db import Database
 from notifier.models import Delivery, Team
 from notifier.runtime import Service
 from notifier.web.app import make_app
 from notifier.web.public import push as pages
 from notifier.worker import Worker
-from subscribers.models import ConsentEvent, ContactPoint, Subscriber, Subscription
+from subscribers import contact_points
+from subscribers.models import ConsentEvent, ContactPoint, Frequency, Subscriber, Subscription
 from tests.fakes import push
 from tests.fakes.push import Device, FakePush
+from tests.integration.ledger import digests_until
 from tests.integration.pages import ALDER, BOROUGH, CANAL, PUBLIC_URL, Browser, path_of, seed
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -162,6 +166,26 @@ async def test_a_message_reaches_the_device_and_a_tap_opens_it_on_the_page(house
     page = await (await house.client.get(path_of(answer["manage_url"]))).text()
     assert "Stop all notifications" in page
     assert "updates.push.services.mozilla.com" in page
+
+
+async def test_who_wants_one_a_day_gets_one_notification_of_all(house: House) -> None:
+    device = house.device()
+    await house.ask(device)
+    await house.worker.drain()
+    device.tray.clear()
+    async with house.db.transaction() as tx:
+        contact = await contact_points.find(tx, "push", device.address)
+        assert contact is not None
+        await change_preferences(tx, contact.id, Change(frequency=Frequency.DAILY), source="web")
+    for title in ("Patrols tonight", "Bikes marked"):
+        _, reach = await house.publish(texts={"en": (title, "Come.")})
+        assert (reach.at_once, reach.waiting) == ({}, {"push": 1})
+    assert device.tray == {}
+    await digests_until(house.db, house.worker, datetime.now(UTC) + timedelta(days=2))
+    await house.worker.drain()
+    [words] = device.tray.values()
+    assert words["body"] == "Today: Patrols tonight and Bikes marked"
+    assert words["url"] == f"{PUBLIC_URL}/areas/{ALDER}"
 
 
 @on_sqlite

@@ -149,9 +149,28 @@ def test_every_notification_leads_somewhere_and_says_where_it_is_stopped(
     assert content.link.startswith("https://")
     [(words, link)] = content.actions
     assert words == ("Atal neu newid" if language == "cy" else "Stop or change")
-    assert link == (LINK if template == "welcome" else f"{HOLE_OPENS}manage_url{HOLE_CLOSES}")
+    assert link == (LINK if template in ("welcome", "returned") else f"{HOLE_OPENS}manage_url{HOLE_CLOSES}")
     assert len(content.text) < 500
     assert content.sender_name == ("Alderbrook SNT" if template == "message" else "Neighbourhood Link")
+
+
+@pytest.mark.parametrize(
+    ("medium", "lost", "words"),
+    [
+        (Medium.EMAIL, "push", "notifications"),
+        (Medium.EMAIL, "sms", "number"),
+        (Medium.SMS, "push", "notifications"),
+        (Medium.SMS, "email", "emails"),
+        (Medium.PUSH, "email", "emails"),
+        (Medium.PUSH, "sms", "number"),
+    ],
+)
+def test_what_does_not_reach_somebody_is_named_by_each_other_way(
+    medium: Medium, lost: str, words: str
+) -> None:
+    content = rendered("returned", medium, "en", {"medium": lost})
+    assert words in content.text
+    assert ("texts" in content.subject.lower()) is (medium is Medium.EMAIL and lost == "sms")
 
 
 def test_a_notification_is_cut_at_a_word_and_leads_to_the_whole_of_the_message() -> None:
