@@ -194,6 +194,15 @@ async def test_a_doubted_address_is_kept_when_the_person_says_so(db: Database, b
     assert len(await notices(db, "confirm_email")) == 1
 
 
+async def test_an_address_in_other_letters_can_sign_up_and_is_one_person(
+    db: Database, browser: Browser
+) -> None:
+    await signed_up(db, browser, email="Siôn@home.example")
+    response, _ = await browser.send("/sign-up", wish(email="SIO\u0302N@HOME.example"))
+    assert response.status == 303
+    assert len(await notices(db, "already")) == 1
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -17,6 +17,7 @@ from channels.addresses import (
 )
 from channels.base import Medium
 from channels.errors import BadAddress
+from tests import vectors
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,26 @@ def test_an_email_address_has_one_spelling(text: str, spelling: str) -> None:
 def test_what_is_no_email_address_gets_the_sentence(text: str) -> None:
     with pytest.raises(BadAddress, match=f"^{ENTER_AN_EMAIL}$"):
         email(text)
+
+
+def test_published_addresses_are_judged_as_they_are_published() -> None:
+    score = vectors.Score()
+    known = [
+        {
+            "id": "ours",
+            "input": "Sam@example.org",
+            "expected": {"valid": True, "normalised": "Sam@example.org"},
+        }
+    ]
+    for case in [*known, *vectors.cases("email_addresses/validity.jsonl")]:
+        try:
+            spelling = email(case["input"])
+        except BadAddress:
+            score.add(not case["expected"]["valid"], case["id"])
+        else:
+            wanted = case["expected"].get("normalised", spelling)
+            score.add(case["expected"]["valid"] and spelling == wanted.lower(), case["id"])
+    score.check("addresses")
 
 
 @pytest.mark.parametrize("text", ["a@localhost", "a@example.invalid", "a@printer.local"])
