@@ -138,6 +138,7 @@ async def test_what_the_provider_tells_reaches_the_ledger_once_and_stops_whom_it
 
 
 @every_provider
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_a_mail_in_doubt_is_told_of_by_the_attempt_it_names(
     db: Database, kind: type[FakeMailProvider]
 ) -> None:
@@ -151,6 +152,7 @@ async def test_a_mail_in_doubt_is_told_of_by_the_attempt_it_names(
 
 
 @every_provider
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_forged_call_changes_nothing(db: Database, kind: type[FakeMailProvider]) -> None:
     world = await world_of(db, 1, media=("email",), wards=(0,))
     async with running(db, kind) as it:
