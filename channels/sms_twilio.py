@@ -233,17 +233,22 @@ class SmsTwilio(OneMedium):
         """Texts that came to our numbers since the cursor, each as its hook would have told it.
 
         The cursor is the time of the newest text, and the ends of the ids that were told of the minutes before it: those
-        minutes are read again, for Twilio may list a text late. At first a day is read.
+        minutes are read again, for Twilio may list a text late. At first a day is read; after a longer silence one day
+        at a time, so that no call takes long.
         """
-        mark = twilio_polls.read_mark(cursor, first=self._now() - LOOK_BACK)
+        now = self._now()
+        mark = twilio_polls.read_mark(cursor, first=now - LOOK_BACK)
+        since, until = mark.at - OVERLAP, mark.at + LOOK_BACK if mark.at + LOOK_BACK < now else None
         events: list[Event] = []
         found: list[ListedText] = []
         try:
             for number in (each.address for each in self.senders if each.takes_replies):
-                async for text in self._log.texts(to=number, since=mark.at - OVERLAP):
-                    if text.at < mark.at - OVERLAP - LOOK_BACK:
+                async for text in self._log.texts(to=number, since=since, until=until):
+                    if text.at < since - LOOK_BACK:
                         break
-                    if text.direction == "inbound" and text.at >= mark.at - OVERLAP:
+                    if text.direction == "inbound" and since <= text.at < (
+                        until or datetime.max.replace(tzinfo=UTC)
+                    ):
                         found.append(text)
             found.reverse()  # each list is newest first, and some came within one second
             found.sort(key=attrgetter("at"))
@@ -253,7 +258,7 @@ class SmsTwilio(OneMedium):
                     events.append(twilio_polls.event_of(text, self._account_sid, pictures))
         except (NotListed, *TROUBLE) as error:
             raise CannotPoll(not_asked(error).after_seconds) from error
-        return events, twilio_polls.mark_after(mark, found, OVERLAP)
+        return events, twilio_polls.mark_after(mark, found, OVERLAP, until=until)
 
     async def fetch(self, url: str) -> Media | MediaRefused:
         """A picture of this account, from Twilio's interface and from wherever Twilio keeps it: nowhere else."""

@@ -16,7 +16,7 @@ from aiohttp import encode_basic_auth
 
 from channels.http import Session
 
-PAGE_SIZE, MOST_PAGES = 100, 200
+PAGE_SIZE, MOST_PAGES = 200, 100
 MOST_PICTURES = 10  # that Twilio lets a text have
 _PICTURE = re.compile(r"ME[0-9a-fA-F]{32}")
 
@@ -47,9 +47,14 @@ class TextLog:
         self.headers = {"Authorization": encode_basic_auth(account_sid, token)}
 
     async def texts(
-        self, *, to: str, sender: str = "", since: datetime | None = None
+        self,
+        *,
+        to: str,
+        sender: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> AsyncIterator[ListedText]:
-        """Texts to a number, newest first, page after page. since: none of an earlier day (UTC).
+        """Texts to a number, newest first, page after page. since, until: none of an earlier or later day (UTC).
 
         NotListed, and what a Session raises, where Twilio could not be asked.
         """
@@ -58,6 +63,8 @@ class TextLog:
             query["From"] = sender
         if since:
             query["DateSent>"] = since.astimezone(UTC).date().isoformat()
+        if until:
+            query["DateSent<"] = until.astimezone(UTC).date().isoformat()
         path: str | None = f"{self._account}/Messages.json?{urlencode(query, quote_via=quote)}"
         for _ in range(MOST_PAGES):
             page = await self._page(path)

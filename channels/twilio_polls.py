@@ -38,11 +38,16 @@ def read_mark(cursor: str, *, first: datetime) -> Mark:
     return Mark(cursor=cursor, at=at if at.tzinfo else at.replace(tzinfo=UTC), told=frozenset(told))
 
 
-def mark_after(mark: Mark, texts: Sequence[ListedText], overlap: timedelta) -> str:
-    """The cursor once `texts`, oldest first, are told; the same where there is nothing new."""
-    if mark.cursor and all(mark.was_told(text) for text in texts):
+def mark_after(
+    mark: Mark, texts: Sequence[ListedText], overlap: timedelta, *, until: datetime | None = None
+) -> str:
+    """The cursor once `texts`, oldest first, are told; the same where there is nothing new.
+
+    until: to where the list was read, where that is not its end.
+    """
+    if mark.cursor and until is None and all(mark.was_told(text) for text in texts):
         return mark.cursor
-    newest = max([mark.at, *(text.at for text in texts)])
+    newest = until or max([mark.at, *(text.at for text in texts)])
     told = [text.sid[-ID_ENDS:] for text in texts if text.at >= newest - overlap][-MOST_TOLD:]
     return " ".join([newest.astimezone(UTC).isoformat(), *told])
 

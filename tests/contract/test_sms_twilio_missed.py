@@ -98,18 +98,29 @@ async def test_a_text_that_is_listed_late_is_found_and_none_is_told_twice(
     assert (await told(channel, cursor))[0] == ["late"]
 
 
-async def test_after_an_outage_of_days_every_page_is_read(
-    channel: SmsTwilio, provider: twilio.FakeTwilio, monkeypatch: pytest.MonkeyPatch
+async def test_after_an_outage_each_call_reads_a_day_page_after_page(
+    provider: twilio.FakeTwilio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twilio_log, "PAGE_SIZE", 4)
-    provider.keep_incoming(sender=ME, to=OURS, body="before", at=NOW)
-    _, cursor = await told(channel, "")
-    tokyo = timezone(timedelta(hours=9))
-    wanted = [f"text {number}" for number in range(30)]
-    for number, body in enumerate(wanted):
-        at = (NOW + timedelta(hours=4 * number + 1)).astimezone(tokyo)
-        provider.keep_incoming(sender=ME, to=(OURS, OTHER)[number % 2], body=body, at=at)
-    assert (await told(channel, cursor))[0] == wanted
+    clock = [NOW]
+    async with SmsTwilio(
+        twilio.ACCOUNT_SID, [twilio.AUTH_TOKEN], [OURS, OTHER], api_url=provider.url, now=lambda: clock[0]
+    ) as channel:
+        provider.keep_incoming(sender=ME, to=OURS, body="before", at=NOW)
+        _, cursor = await told(channel, "")
+        tokyo = timezone(timedelta(hours=9))
+        wanted = [f"text {number}" for number in range(30)]
+        for number, body in enumerate(wanted):
+            at = (NOW + timedelta(hours=4 * number + 1)).astimezone(tokyo)
+            provider.keep_incoming(sender=ME, to=(OURS, OTHER)[number % 2], body=body, at=at)
+        clock[0] = NOW + timedelta(days=6)
+        found: list[list[str]] = []
+        for _ in range(8):
+            words, cursor = await told(channel, cursor)
+            found.append(words)
+    assert [word for words in found for word in words] == wanted
+    assert max(map(len, found)) <= 7
+    assert found[-1] == []
 
 
 @pytest.mark.parametrize("cursor", ["yesterday", "2026-13-01T00:00:00+00:00 abc", "\0"])

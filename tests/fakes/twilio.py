@@ -170,18 +170,18 @@ class FakeTwilio(FakeWeb):
         if answer is not None:
             return await trouble(answer, request)
         query = request.query
-        day, size, page = (
-            query.get("DateSent>", ""),
-            int(query.get("PageSize", 50)),
-            int(query.get("Page", 0)),
-        )
+        first, last = query.get("DateSent>", ""), query.get("DateSent<", "9")
+        size, page = int(query.get("PageSize", 50)), int(query.get("Page", 0))
         found = [
             text
             for text in sorted((*self.accepted, *self.received), key=lambda text: text.at, reverse=True)
             if query.get("To") in (None, text.to)
             and query.get("From") in (None, text.sender)
             # What waits to be sent has no day yet; others are compared by the whole day, in GMT.
-            and (not day or (_is_sent(text) and text.at.astimezone(UTC).date().isoformat() >= day[:10]))
+            and (
+                not first
+                or (_is_sent(text) and first[:10] <= text.at.astimezone(UTC).date().isoformat() <= last[:10])
+            )
         ]
         rows = [self._row(text) for text in found[page * size : (page + 1) * size]]
         following = str(request.rel_url.update_query({"Page": str(page + 1)}))
