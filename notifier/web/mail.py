@@ -18,6 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from notifier.inbox import receive
 from notifier.runtime import Service
+from notifier.web.mail_data import Wholesale
 
 log = structlog.get_logger()
 
@@ -32,11 +33,11 @@ NOT_OURS = "550 5.7.1 We take mail for our own domain only"
 TOO_MANY = "452 4.5.3 Too many recipients"
 
 
-class _Smtp(SMTP):
+class _Smtp(Wholesale):
     line_length_limit = MAX_LINE
 
 
-class _Lmtp(LMTP):
+class _Lmtp(Wholesale, LMTP):
     line_length_limit = MAX_LINE
 
 

@@ -1,6 +1,8 @@
 """Mail that no process should read whole: kept raw, set aside with the reason, shown, replayed; and the rest goes on."""
 
+import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import UUID
@@ -154,3 +156,16 @@ async def test_an_operator_lists_shows_and_replays(
     assert (row.state, row.reason) == (IncomingState.STORED, receive.HEADERS_ALONE)
     assert typed("show", str(new_id())).exit_code == 1
     assert typed("replay", "nonsense").exit_code == 2
+
+
+async def test_the_process_that_reads_ends_with_its_worker(db: Database, worker: Worker) -> None:
+    await make_world(db)
+    await routed(worker, await store_mail(db, HEAD + b"\r\n" + b"It is dark.\r\n" * (CHEAP // 8)))
+    reads = worker._doorbell._reader.process_id
+    assert reads is not None
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.1)
+    worker.stop()
+    await asyncio.wait_for(running, 30)
+    with pytest.raises(ProcessLookupError):
+        os.kill(reads, 0)
