@@ -40,7 +40,7 @@ from channels.errors import BadAddress, CannotExpress, NotConfigured
 from channels.http import DEFAULT_WAIT_SECONDS, TROUBLE, Session, outcome_of
 from channels.one_medium import OneMedium
 from channels.push_address import PUSH_SERVICES, Subscription
-from channels.words import JsonHole, joined, json_pieces
+from channels.words import joined, json_pieces
 
 # A push service need take no body above 4,096 octets (RFC 8030 section 7.2), of which encryption takes 103.
 LONGEST_PAYLOAD, LONGEST_TEXT = 3993, 3000
@@ -162,9 +162,10 @@ class PushWeb(OneMedium):
 
     async def send(self, message: Outgoing) -> Outcome:
         topic = topic_of(message.delivery)
-        copy = filled(message, {"tag": topic, "urgent": "yes" if message.urgent else ""})
-        if isinstance(copy, Refused):
-            return copy
+        words = filled(message)
+        if isinstance(words, Refused):
+            return words
+        copy = _with_tag(words, topic, urgent=message.urgent)
         if len(copy) > LONGEST_PAYLOAD:
             return Refused(why=Refusal.CONTENT, reason="too long for a push message")
         try:
@@ -204,7 +205,7 @@ def topic_of(delivery: str) -> str:
 
 
 def _payload(content: Content) -> Iterator[bytes | Hole]:
-    """title, body, lang, url, actions, tag, urgent: what `push-worker.js` reads."""
+    """title, body, lang, url, actions: with `_with_tag`, what `push-worker.js` reads."""
     yield b'{"title": '
     yield from json_pieces(content.sender_name)
     yield b', "body": '
@@ -220,7 +221,12 @@ def _payload(content: Content) -> Iterator[bytes | Hole]:
         yield b', "url": '
         yield from json_pieces(link)
         yield b"}"
-    yield from (b'], "tag": "', JsonHole(name="tag"), b'", "urgent": "', JsonHole(name="urgent"), b'"}')
+    yield b"]}"
+
+
+def _with_tag(words: bytes, tag: str, *, urgent: bool) -> bytes:
+    """What differs from try to try of one recipient; the words are the message's alone."""
+    return words[:-1] + f', "tag": "{tag}", "urgent": "{"yes" if urgent else ""}"}}'.encode()
 
 
 def _seconds_kept(message: Outgoing) -> int:

@@ -22,6 +22,7 @@ from notifier import config
 from notifier.broadcast import approve, draft, plan, report
 from notifier.broadcast.preferences import Change, change_preferences
 from notifier.db import Database
+from notifier.delivery.preview import previews, require_sendable
 from notifier.models import Delivery, Team
 from notifier.runtime import Service
 from notifier.web.app import make_app
@@ -69,6 +70,7 @@ class House:
         async with self.db.transaction() as tx:
             team = await tx.scalar(select(Team.id).where(Team.slug == "alder"))
             made = await draft.save(tx, draft.Draft(**(fields | changes)), team=team, author=None)
+            await require_sendable(tx, made, self.worker.service.channels, self.worker.service.settings)
             return await approve.reach(tx, made), made, team
 
     async def publish(self, kind: str = "priority_update", **changes: Any) -> Any:
@@ -166,6 +168,18 @@ async def test_a_message_reaches_the_device_and_a_tap_opens_it_on_the_page(house
     page = await (await house.client.get(path_of(answer["manage_url"]))).text()
     assert "Stop all notifications" in page
     assert "updates.push.services.mozilla.com" in page
+
+
+async def test_an_officer_sees_the_notification_before_it_goes_out(house: House) -> None:
+    await house.ask(house.device())
+    _, made, _ = await house.reach("alert", texts={"en": ("Gas leak", "Stay."), "cy": ("Nwy", "Arhoswch.")})
+    service = house.worker.service
+    async with house.db.transaction(read_only=True) as tx:
+        shown = await previews(tx, made, service.channels, service.settings)
+    assert [(each.language, each.content.text, each.problem) for each in shown] == [
+        ("en", "Alert: Gas leak.\nStay.", ""),
+        ("cy", "Rhybudd: Nwy.\nArhoswch.", ""),
+    ]
 
 
 async def test_who_wants_one_a_day_gets_one_notification_of_all(house: House) -> None:
