@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from enum import StrEnum
+from typing import assert_never
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -137,12 +138,35 @@ def account(address: str, network: Network | None = None) -> str:
         if found is None:
             raise BadAddress(_ENTER[network])
         return found
-    # Digits alone are a page before they are a name; what has an @ in it must begin with one, or it is an email.
-    order = (Network.FACEBOOK, Network.X, Network.BLUESKY, Network.MASTODON)
-    found = next((spelt for each in order if (spelt := _spelt(text, each))), None)
-    if found is None or ("@" in text[1:] and not text.startswith("@")):
+    kind = network_of(text)
+    found = _spelt(text, kind) if kind else None
+    if found is None or ("@" in text[1:] and not text.startswith("@")):  # else it may be an email
         raise BadAddress(ENTER_AN_ACCOUNT)
     return found
+
+
+def network_of(account: str) -> Network | None:
+    """Which network's spelling an account has; none where it has no network's. Digits are a page before a name."""
+    order = (Network.FACEBOOK, Network.X, Network.BLUESKY, Network.MASTODON)
+    return next((each for each in order if _spelt(account.lower(), each)), None)
+
+
+def page_of(account: str) -> str:
+    """Where anybody can read an account, or nothing where its spelling names none."""
+    network, name = network_of(account), account.removeprefix("@")
+    match network:
+        case Network.X:
+            return f"https://x.com/{name}"
+        case Network.MASTODON:
+            person, _, host = name.partition("@")
+            return f"https://{host}/@{person}"
+        case Network.BLUESKY:
+            return f"https://bsky.app/profile/{name}"
+        case Network.FACEBOOK:
+            return f"https://www.facebook.com/{name}"
+        case None:
+            return ""
+    assert_never(network)
 
 
 def _spelt(text: str, network: Network) -> str | None:

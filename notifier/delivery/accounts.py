@@ -7,9 +7,15 @@ from uuid import UUID
 from sqlalchemy import select
 
 from channels.base import Medium
+from channels.registry import find, installed
 from notifier.db import Tx
 from notifier.models import TeamContactPoint, TeamUse
 from subscribers.models import ContactPoint
+
+
+def network_of(channel: str) -> str:
+    """The network a channel posts on, in words; nothing where it names none, as the outbox does not. Pure."""
+    return str(getattr(find(channel), "network", "")) if channel in installed() else ""
 
 
 class PostsOn(NamedTuple):

@@ -15,7 +15,7 @@ from channels.base import Content, Estimate, Medium, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
-from notifier.delivery.accounts import accounts_of
+from notifier.delivery.accounts import accounts_of, network_of
 from notifier.delivery.rehearse import awkward_people, rehearse
 from notifier.delivery.wording import Words, words_of_message
 from notifier.errors import Invalid
@@ -47,6 +47,11 @@ class Preview:
     problem: str
     channel: str = ""
     posts: int = 0
+
+    @property
+    def network(self) -> str:
+        """Where a post appears, in words; nothing where its channel does not say."""
+        return network_of(self.channel) if self.medium is Medium.SOCIAL else ""
 
 
 async def previews(tx: Tx, message: UUID, channels: Channels, settings: Settings) -> list[Preview]:

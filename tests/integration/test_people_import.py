@@ -327,3 +327,64 @@ async def test_an_officer_and_a_token_are_made_by_command(desk: Desk) -> None:
     assert (caller.team, len(caller.scopes)) == (found, 2)
     nobody = await desk.run("staff", "token", "--team", "No such team", "--scope", "read")
     assert nobody.exit_code == 1
+
+
+# --- Accounts -----------------------------------------------------------------------------------
+
+X_AND_MASTODON = {
+    "NOTIFIER_CHANNELS": "email_smtp social_mastodon social_x",
+    "NOTIFIER_SMTP_URL": "smtp://127.0.0.1:9",
+    "NOTIFIER_MAIL_DOMAIN": "link.example",
+    "NOTIFIER_MASTODON_ACCOUNTS": "@alder@police.example=t",
+    "NOTIFIER_X_CONSUMER_KEY": "k",
+    "NOTIFIER_X_CONSUMER_SECRET": "s",
+    "NOTIFIER_X_ACCOUNTS": "@alder=t:s",
+}
+
+
+async def accounts(desk: Desk) -> dict[str, str | None]:
+    """Account of the team → the channel kept with it."""
+    team = select(Team.id).where(Team.slug == "alder").scalar_subquery()
+    statement = select(TeamContactPoint).where(TeamContactPoint.team_id == team)
+    async with desk.db.transaction(read_only=True) as tx:
+        rows = (await tx.execute(statement)).all()
+        names = await contact_points.addresses(tx, [row.contact_point_id for row in rows])
+    return {names[row.contact_point_id]: row.channel for row in rows}
+
+
+async def test_a_team_is_given_accounts_each_with_the_channel_that_knows_such(desk: Desk) -> None:
+    desk.environment |= X_AND_MASTODON
+    await desk.run("teams", "import", str(desk.write([["Alder", ward(0), "", ""]], TEAMS)))
+    for account in ("@Alder@Police.example", "@Alder", "@Alder"):
+        given = await desk.run("teams", "account", "Alder", account)
+        assert given.exit_code == 0, given.output
+    assert await accounts(desk) == {"@alder@police.example": None, "@alder": "social_x"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("not an account",), "Enter an account"),
+        (("@alder", "--channel", "social_mastodon"), "Enter a Mastodon account"),
+        (("@alder", "--channel", "social_bluesky"), "not among the open channels"),
+    ],
+)
+async def test_an_account_that_no_open_channel_knows_is_refused(
+    desk: Desk, words: tuple[str, ...], said: str
+) -> None:
+    desk.environment |= X_AND_MASTODON
+    await desk.run("teams", "import", str(desk.write([["Alder", ward(0), "", ""]], TEAMS)))
+    refused = await desk.run("teams", "account", "Alder", *words)
+    assert refused.exit_code == 2
+    assert said in refused.output
+    assert await accounts(desk) == {}
+
+
+async def test_an_account_can_be_given_its_channel_and_taken_away(desk: Desk) -> None:
+    desk.environment |= X_AND_MASTODON
+    await desk.run("teams", "import", str(desk.write([["Alder", ward(0), "", ""]], TEAMS)))
+    assert (await desk.run("teams", "account", "Alder", "@alder", "--channel", "social_x")).exit_code == 0
+    assert await accounts(desk) == {"@alder": "social_x"}
+    assert (await desk.run("teams", "account", "Alder", "@alder", "--remove")).exit_code == 0
+    assert await accounts(desk) == {}
+    assert (await desk.run("teams", "account", "Alder", "@alder", "--remove")).exit_code == 1

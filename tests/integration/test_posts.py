@@ -5,7 +5,7 @@ import itertools
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from channels.base import Incoming, Medium
 from channels.memory import Memory
@@ -20,9 +20,10 @@ from notifier.delivery.accounts import accounts_of
 from notifier.delivery.preview import previews
 from notifier.inbox import answer, receive
 from notifier.inbox.handle import Handled
-from notifier.models import Delivery, IncomingRow, IncomingState, Notice, Team
+from notifier.models import BreakerRow, Delivery, IncomingRow, IncomingState, Notice, Team
 from notifier.runtime import Service
 from notifier.staff import teams
+from notifier.web.desk.banner import banner
 from notifier.worker import Worker
 from tests.fakes import bluesky, mastodon, x
 from tests.fakes.web import Trouble
@@ -141,6 +142,38 @@ async def test_a_network_that_fails_delays_neither_mail_nor_the_other_networks(
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_what_posts_cost_stops_at_the_days_limit(db: Database) -> None:
+    world = await world_with_accounts(db)
+    async with (
+        x.FakeX() as fake_x,
+        SocialX("a", "b", {ON_X: "c:d"}, api_url=fake_x.url, pence=1, link_pence=16) as on_x,
+        Memory() as memory,
+    ):
+        limited = {
+            "NOTIFIER_CHANNELS": "memory",
+            "NOTIFIER_SPEND_A_DAY": "social_x=0.40",
+            "NOTIFIER_BASE_URL": "https://link.org.uk",
+        }
+        service = Service(environment=config.build(limited), db=db, channels=Channels([memory, on_x]))
+        messages = [
+            await publish(db, world, media=("social",), texts={"en": (f"Update {number}", "Patrols tonight")})
+            for number in range(3)
+        ]
+        await Worker(service, db.jobs).drain()
+        assert len(fake_x.accepted) == 2
+        states = sorted([(await posts_of(db, message))["social_x"][0] for message in messages])
+    assert states == ["accepted", "accepted", "pending"]
+
+
+async def test_the_desk_names_the_network_that_is_down(db: Database) -> None:
+    db.carriers = carried_by(*SOCIAL)
+    async with db.transaction() as tx:
+        await tx.execute(insert(BreakerRow).values(channel="social_mastodon", domain="", state="operator"))
+        shown = await banner(tx, None)
+    assert shown is not None
+    assert [line[0] for line in shown.lines] == ["Posts on Mastodon cannot be sent."]
 
 
 # --- What people say ----------------------------------------------------------------------------

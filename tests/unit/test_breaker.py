@@ -110,6 +110,7 @@ def test_one_refusal_of_our_credentials_locks_it_until_an_operator_has_acted() -
         (Refused(why=Refusal.OPTED_OUT, reason="21610"), None, None),
         (Refused(why=Refusal.CONTENT, reason="554"), None, None),
         (Refused(why=Refusal.NOT_ALLOWED, reason="20003"), Weight.OPERATOR, None),
+        (Refused(why=Refusal.NOT_ALLOWED, reason="an account", where=Where.RECIPIENT), None, None),
     ],
     ids=str,
 )

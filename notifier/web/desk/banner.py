@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from channels.base import Medium
 from notifier.carriers import Carriers
 from notifier.db import Tx
 from notifier.delivery import failover
+from notifier.delivery.accounts import network_of
 from notifier.delivery.standing import ChannelStanding, HoldStanding, sending_state
 from notifier.models import BreakerState, HoldScope
 
@@ -69,14 +71,21 @@ def _of_channel(channel: ChannelStanding, what: str, *, has_another: bool) -> tu
     return f"{what} are not going out just now.", f"They are tried again by themselves. {WAITS}"
 
 
+def _named(medium: str, channel: str, carriers: Carriers) -> str:
+    """Posts are named by their network, where there are several."""
+    network = network_of(channel) if medium == Medium.SOCIAL else ""
+    return f"posts on {network}" if network and len(carriers.all_of(medium)) > 1 else NAMES[medium]
+
+
 def _carried(carriers: Carriers) -> Mapping[str, str]:
     """Each channel that is in use → what it carries here, in words."""
     found = {
-        channel: [NAMES[medium] for medium in media if medium in NAMES]
+        channel: [_named(medium, channel, carriers) for medium in media if medium in NAMES]
         for channel, media in carriers.by_channel().items()
     }
-    return {
-        channel: " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names).capitalize()
+    listed = {
+        channel: " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
         for channel, names in found.items()
         if names
     }
+    return {channel: words[:1].upper() + words[1:] for channel, words in listed.items()}

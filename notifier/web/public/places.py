@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import aliased
 
+from channels import addresses
 from channels.base import Medium
 from notifier.db import Tx
 from notifier.models import (
@@ -46,6 +47,15 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountCard:
+    """An account of a team, the network it is on, and where anybody can read it."""
+
+    name: str
+    network: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeamCard:
     """A team as residents meet it: its name and the ways to reach it."""
 
@@ -53,7 +63,7 @@ class TeamCard:
     slug: str
     emails: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
-    accounts: tuple[str, ...] = ()
+    accounts: tuple[AccountCard, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,5 +234,10 @@ async def card(tx: Tx, team: Any) -> TeamCard:
         slug=team.slug,
         emails=of(Medium.EMAIL, TeamUse.REPLY),
         numbers=of(Medium.SMS, TeamUse.SENDER, TeamUse.REPLY),
-        accounts=of(Medium.SOCIAL, TeamUse.POST),
+        accounts=tuple(_account(each) for each in of(Medium.SOCIAL, TeamUse.POST)),
     )
+
+
+def _account(name: str) -> AccountCard:
+    network = addresses.network_of(name)
+    return AccountCard(name=name, network=network or "", url=addresses.page_of(name))

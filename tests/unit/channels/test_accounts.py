@@ -41,6 +41,21 @@ def test_what_is_no_account_is_refused_with_what_to_enter(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("account", "network", "url"),
+    [
+        ("@southmere", Network.X, "https://x.com/southmere"),
+        ("@southmere@police.example", Network.MASTODON, "https://police.example/@southmere"),
+        ("southmere.example", Network.BLUESKY, "https://bsky.app/profile/southmere.example"),
+        (DID, Network.BLUESKY, f"https://bsky.app/profile/{DID}"),
+        ("104857600000000", Network.FACEBOOK, "https://www.facebook.com/104857600000000"),
+        ("no-account", None, ""),
+    ],
+)
+def test_an_account_says_where_it_can_be_read(account: str, network: Network | None, url: str) -> None:
+    assert (addresses.network_of(account), addresses.page_of(account)) == (network, url)
+
+
+@pytest.mark.parametrize(
     ("network", "typed", "said"),
     [
         (Network.X, "@southmere@police.example", "X account"),
