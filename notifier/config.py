@@ -65,7 +65,10 @@ class Settings(BaseSettings):
     inbound_listen: str = Field(
         "", description="lmtp://HOST:PORT or smtp://HOST:PORT for replies by mail. Empty: no listener."
     )
-    sms_numbers: Names = Field(default_factory=list, description="Our text numbers; the first is the default")
+    sms_numbers: Names = Field(
+        default_factory=list,
+        description="Our text numbers and names; the first is the default, and names take no replies",
+    )
     timezone: str = Field("Europe/London", description="The zone in which times are written and read")
     service_name: str = Field("Neighbourhood Link", description="What residents know the service as")
     force_name: str = Field("Borough Police", description="The police force's name, as residents know it")
