@@ -7,9 +7,7 @@ break means that nothing was sent, after it nobody knows. What replies mean is i
 import asyncio
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -35,16 +33,16 @@ from channels.base import (
 from channels.errors import BadAddress, NotConfigured
 from channels.mime import compile_mail, date_line, envelope
 from channels.one_medium import OneMedium
-from channels.smtp_pipeline import Ended, Mail, Reply, Stage
-from channels.smtp_pool import Connection, Places, Pool, Server
+from channels.smtp_pipeline import Ended, Reply, Stage
+from channels.smtp_pool import Connection, Pool, Server
 from channels.smtp_replies import connection_failed, outcome
+from channels.smtp_runs import Alone, Mails, OwnMail
 
 CONNECTIONS = 16
 MOST_CONNECTIONS = 256
 if TYPE_CHECKING:
     from channels.dkim_signing import Signer
 
-NO_OTHER_LETTERS = "our mail server takes no addresses with letters outside ASCII (SMTPUTF8)"
 END = b".\r\n"  # what `mime` makes ends with a line break, and no line of it begins with a dot
 
 _OUR_ID = re.compile(r"<?d\.([a-z2-7.]{1,120})@", re.IGNORECASE)
@@ -152,7 +150,10 @@ class EmailSmtp(OneMedium):
             raise NotConfigured(cls.name, "NOTIFIER_SMTP_CONNECTIONS", why)
         domain = domain.lower()
         mail_from = env.get("NOTIFIER_MAIL_FROM", "") or f"notices@{domain}"
-        signer = _signer(env, mail_from.rpartition("@")[2].lower())
+        name, _, host = mail_from.rpartition("@")
+        if not _is_path(mail_from) or not name or not host:
+            raise NotConfigured(cls.name, "NOTIFIER_MAIL_FROM", "must look like notices@example.org")
+        signer = _signer(env, host.lower())
         made = cls(server, domain, mail_from=mail_from, connections=connections)
         made.signer = signer
         return made
@@ -169,14 +170,14 @@ class EmailSmtp(OneMedium):
 
     async def send(self, message: Outgoing) -> Outcome:
         """Message-ID comes from the delivery's token, the envelope sender from `return_path`."""
-        alone = _Alone(message)
+        alone = Alone(message)
         await self.run(alone.next, urgent=message.urgent)
         return alone.outcome
 
     async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
         """One after the other over one connection; so many as a slot may hold, where others wait for their turn at it."""
         place = self._pool.place(urgent=urgent)
-        mails = _Mails(self._mail_of, following, place, most=self.capabilities.slot_rows)
+        mails = Mails(self._mail_of, following, place, most=self.capabilities.slot_rows)
         async with place:
             is_first = True
             while (first := mails.next()) is not None:
@@ -191,11 +192,11 @@ class EmailSmtp(OneMedium):
                 mails.back(first)
                 await self._carry(connection, mails, until)
 
-    async def _carry(self, connection: Connection, mails: "_Mails", until: float) -> None:
+    async def _carry(self, connection: Connection, mails: "Mails", until: float) -> None:
         """One run; what found its kept connection closed before the text goes again, over a new one."""
         pipeline = connection.pipeline
 
-        def heard(mail: _Mail, ended: Ended) -> None:
+        def heard(mail: OwnMail, ended: Ended) -> None:
             if pipeline.carried and not mail.is_again and _was_closed(ended):
                 mail.is_again = True
                 mails.back(mail)
@@ -216,7 +217,7 @@ class EmailSmtp(OneMedium):
         """What a transaction's end means. A provider's channel knows where its provider says the mail's id."""
         return outcome(ended, own_id)
 
-    def _mail_of(self, errand: Errand) -> "_Mail | Refused":
+    def _mail_of(self, errand: Errand) -> "OwnMail | Refused":
         """The errand's message as mail, or why it is none."""
         message = errand.message
         sender = message.sender or self._mail_from
@@ -243,11 +244,11 @@ class EmailSmtp(OneMedium):
             return copy
         if self.signer is not None:
             copy = self.signer.signed(copy)
-        return _Mail(path, to, copy + END, errand, own_id)
+        return OwnMail(path, to, copy + END, errand, own_id)
 
     def composed(self, message: Outgoing) -> bytes | Refused:
         """The octets that `send` would hand over, for whoever looks at mail before it leaves. Nothing is sent."""
-        mail = self._mail_of(_Alone(message))
+        mail = self._mail_of(Alone(message))
         return mail if isinstance(mail, Refused) else mail.text.removesuffix(END)
 
     def _date(self) -> str:
@@ -256,82 +257,6 @@ class EmailSmtp(OneMedium):
         if now >= self._dated_until:
             self._dated, self._dated_until = date_line(self._now()), now + 1
         return self._dated
-
-
-@dataclass(slots=True)
-class _Mail(Mail):
-    """is_again: a connection that had been kept was lost beneath it before the text, which costs no attempt."""
-
-    errand: Errand
-    own_id: str
-    is_again: bool = False
-
-
-class _Mails:
-    """The mails of one run, made one by one. What cannot be written is refused at once."""
-
-    def __init__(
-        self,
-        make: Callable[[Errand], _Mail | Refused],
-        following: Callable[[], Errand | None],
-        place: Places,
-        *,
-        most: int,
-    ) -> None:
-        """most: of them, where others wait for the place."""
-        self._make, self._following, self._place, self._left = make, following, place, most
-        self._is_over = False
-        self._back: deque[_Mail] = deque()
-
-    def next(self) -> _Mail | None:
-        if self._back:
-            return self._back.popleft()
-        while self._goes_on and (errand := self._following()) is not None:
-            self._left -= 1
-            mail = self._make(errand)
-            if isinstance(mail, _Mail):
-                return mail
-            errand.ended(mail)
-        self._is_over = True
-        return None
-
-    def next_in_ascii(self) -> _Mail | None:
-        """The next for a server that knows no other letters in an address (RFC 6531 §3.2); others are refused."""
-        while (mail := self.next()) is not None and not mail.to.isascii():
-            mail.errand.ended(Refused(why=Refusal.BAD_ADDRESS, reason=NO_OTHER_LETTERS))
-        return mail
-
-    @property
-    def _goes_on(self) -> bool:
-        return not self._is_over and (self._left > 0 or not self._place.waiting)
-
-    def back(self, mail: _Mail) -> None:
-        """It is to go after all, before the others."""
-        self._back.append(mail)
-
-    def fail(self, mail: _Mail, outcome: Outcome) -> None:
-        """There is no connection for it, nor for what went back; take no more."""
-        self._is_over = True
-        for each in (mail, *self._back):
-            each.errand.ended(outcome)
-        self._back.clear()
-
-
-class _Alone:
-    """The only errand of its run."""
-
-    def __init__(self, message: Outgoing) -> None:
-        self.message, self._is_taken = message, False
-        self.outcome: Outcome
-
-    def next(self) -> Errand | None:
-        if self._is_taken:
-            return None
-        self._is_taken = True
-        return self
-
-    def ended(self, outcome: Outcome) -> None:
-        self.outcome = outcome
 
 
 def _signer(env: Mapping[str, str], domain: str) -> "Signer | None":

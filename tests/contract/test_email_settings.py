@@ -51,3 +51,15 @@ def test_a_servers_address_is_read(url: str, server: Server) -> None:
 def test_a_servers_address_that_makes_no_sense_is_named(url: str) -> None:
     with pytest.raises(NotConfigured, match="NOTIFIER_SMTP_URL"):
         EmailSmtp.from_env({"NOTIFIER_SMTP_URL": url, "NOTIFIER_MAIL_DOMAIN": "link.example"})
+
+
+@pytest.mark.parametrize("given", ["notices", "@link.example", "notices@", "The team <notices@link.example>", "a@b\r\nBcc: c@d.example", "é@b.example"])  # fmt: skip
+def test_a_sender_that_is_no_address_is_named_before_anything_is_sent(given: str) -> None:
+    with pytest.raises(NotConfigured, match="NOTIFIER_MAIL_FROM"):
+        EmailSmtp.from_env(
+            {
+                "NOTIFIER_SMTP_URL": "smtp://mx.example",
+                "NOTIFIER_MAIL_DOMAIN": "link.example",
+                "NOTIFIER_MAIL_FROM": given,
+            }
+        )
