@@ -57,6 +57,11 @@ from subscribers.models import (
 from subscribers.topics import ensure_topics, topic_slugs
 
 BOROUGH_CODE = "E09999001"
+# The accounts of its teams besides those on the first network; {} is the team's number.
+ACCOUNTS = {
+    "social_mastodon": "@queensvale{}@social.queensvale.example",
+    "social_bluesky": "team{}.queensvale.example",
+}
 PEOPLE = 200
 SIGN_INS = (
     ("sergeant@queensvale.example", "Sgt Priya Nair", Role.SERGEANT, 0),
@@ -169,6 +174,10 @@ async def _teams(tx: Tx, seeded: Seeded) -> None:
                 ),
             ),
         )
+        for carrier in tx.carriers.all_of(Medium.SOCIAL):
+            if account := ACCOUNTS.get(carrier.channel):
+                spelt = account.format(number + 1)
+                await teams.add_address(tx, made, Medium.SOCIAL, spelt, channel=carrier.channel)
         seeded.teams.append(made)
     await central_triage(tx)
 

@@ -12,14 +12,30 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from tests.fakes.bluesky import FakeBluesky
 from tests.fakes.box import keep_showing
 from tests.fakes.control import Control, StandIn
+from tests.fakes.firetext import API_KEY, FakeFiretext
+from tests.fakes.mastodon import FakeMastodon
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN, FakeTwilio
 from tests.fakes.x import FakeX
 
-NAMES = ("smtp", "twilio", "x", "control")
-LOGS = {"smtp": "mail", "twilio": "texts", "x": "posts"}
+LOGS = {
+    "smtp": "mail",
+    "twilio": "texts",
+    "firetext": "texts-firetext",
+    "x": "posts",
+    "mastodon": "posts-mastodon",
+    "bluesky": "posts-bluesky",
+}
+NAMES = (*LOGS, "control")
+# The accounts of the demo's teams, as `notifier.cli.borough` gives them.
+TOOTS = {f"stand-in-{number}": f"@queensvale{number}@social.queensvale.example" for number in range(1, 5)}
+SKEETS = {
+    f"team{number}.queensvale.example": (f"stand-in-{number}", f"did:plc:queensvale{number}")
+    for number in range(1, 5)
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -57,18 +73,29 @@ def made(asked: argparse.Namespace) -> dict[str, StandIn]:
             calls_back=not asked.no_callbacks,
             hooks_url=asked.hooks_url,
         ),
+        "firetext": FakeFiretext(**at["firetext"], log=logs["firetext"]),
         "x": FakeX(**at["x"], log=logs["x"]),
+        "mastodon": FakeMastodon(TOOTS, **at["mastodon"], log=logs["mastodon"]),
+        "bluesky": FakeBluesky(SKEETS, **at["bluesky"], log=logs["bluesky"]),
     }
 
 
 def settings(asked: argparse.Namespace, stand_ins: dict[str, StandIn]) -> dict[str, str]:
-    """With which the service sends to them."""
+    """With which the service sends to them. FireText stands by for Twilio."""
     return {
-        "NOTIFIER_CHANNELS": "email_smtp,sms_twilio,social_x",
+        "NOTIFIER_CHANNELS": "email_smtp,sms_twilio,sms_firetext,social_x,social_mastodon,social_bluesky",
         "NOTIFIER_SMTP_URL": stand_ins["smtp"].url,
         "NOTIFIER_TWILIO_ACCOUNT_SID": asked.account_sid,
         "NOTIFIER_TWILIO_AUTH_TOKEN": asked.auth_token,
         "NOTIFIER_TWILIO_API_URL": stand_ins["twilio"].url,
+        "NOTIFIER_FIRETEXT_API_URL": stand_ins["firetext"].url,
+        "NOTIFIER_FIRETEXT_API_KEY": API_KEY,
+        "NOTIFIER_FIRETEXT_HOOK_KEYS": "stand-in-hook-secret",
+        "NOTIFIER_FIRETEXT_SENDERS": "+447700900980",
+        "NOTIFIER_MASTODON_API_URL": stand_ins["mastodon"].url,
+        "NOTIFIER_MASTODON_ACCOUNTS": " ".join(f"{account}={token}" for token, account in TOOTS.items()),
+        "NOTIFIER_BLUESKY_API_URL": stand_ins["bluesky"].url,
+        "NOTIFIER_BLUESKY_ACCOUNTS": " ".join(f"{handle}={word}" for handle, (word, _) in SKEETS.items()),
         "NOTIFIER_X_API_URL": stand_ins["x"].url,
         "NOTIFIER_X_CONSUMER_KEY": "stand-in",
         "NOTIFIER_X_CONSUMER_SECRET": "stand-in",

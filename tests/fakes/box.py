@@ -11,15 +11,16 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from channels import addresses
 from channels.base import Medium
 from channels.email_smtp import delivery_of
 from channels.outbox import Kept, write_one
 from channels.words import Words
+from tests.fakes import bluesky, firetext, mastodon, x
 from tests.fakes.ledger import Ledger
 from tests.fakes.push import AcceptedPush
 from tests.fakes.smtp import AcceptedMail
 from tests.fakes.twilio import AcceptedText
-from tests.fakes.x import AcceptedPost
 
 EVERY_SECONDS = 0.2
 _SHOWN_HEADERS = (
@@ -89,15 +90,43 @@ def _(row: AcceptedText) -> Kept:
 
 
 @kept.register
-def _(row: AcceptedPost) -> Kept:
+def _(row: firetext.AcceptedText) -> Kept:
     return Kept(
-        attempt=f"post-{row.id}",
+        attempt=f"firetext-{token_hex(8)}",
+        delivery=row.reference,
+        medium=Medium.SMS,
+        to=row.to,
+        at=datetime.now(UTC),
+        language="en",
+        words=Words(text=row.body),
+        sender=addresses.incoming_number(f"+{row.sender}" if row.sender.isdigit() else row.sender),
+    )
+
+
+@kept.register
+def _(row: x.AcceptedPost) -> Kept:
+    return _post("X", row.text)
+
+
+@kept.register
+def _(row: mastodon.AcceptedPost) -> Kept:
+    return _post("Mastodon", row.text, row.account)
+
+
+@kept.register
+def _(row: bluesky.AcceptedPost) -> Kept:
+    return _post("Bluesky", row.text)
+
+
+def _post(network: str, text: str, account: str = "") -> Kept:
+    return Kept(
+        attempt=f"{network.lower()}-{token_hex(8)}",
         delivery="",
         medium=Medium.SOCIAL,
-        to="",
-        at=row.at,
+        to=account or network,
+        at=datetime.now(UTC),
         language="en",
-        words=Words(text=row.text, sender_name="X"),
+        words=Words(text=text, sender_name=network),
     )
 
 
