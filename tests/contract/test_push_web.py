@@ -8,6 +8,8 @@ from typing import Any
 import http_ece
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 from channels import push_address, vapid
@@ -34,6 +36,7 @@ from tests.fakes.web import Answer, Trouble
 
 KEY = vapid.read_key(vapid.make_key())
 CONTACT = "mailto:push@police.example"
+DEVICE = FakePush().subscribe()
 
 
 @pytest.fixture
@@ -324,3 +327,16 @@ async def test_many_pushes_at_once_are_each_read_by_their_own_device(
     sends = (channel.send(outgoing(channel, each.address, number)) for number, each in enumerate(devices))
     assert all(isinstance(found, Accepted) for found in await asyncio.gather(*sends))
     assert [list(each.tray) for each in devices] == [[topic_of(f"d{number}.mac")] for number in range(40)]
+
+
+@given(st.text(max_size=60))
+def test_no_text_is_an_address_by_accident_and_none_raises_anything_else(text: str) -> None:
+    device = DEVICE
+    for address in (text, f"{text}#{device.address.partition('#')[2]}", f"{push.ORIGIN}/{text}", device.address + text,
+                    f"https://{text}.notify.windows.com/w#{device.address.partition('#')[2]}"):  # fmt: skip
+        try:
+            found = push_address.read(address)
+        except BadAddress:
+            continue
+        assert push_address.read(str(found)) == found
+        assert found.origin.endswith((".services.mozilla.com", ".notify.windows.com"))

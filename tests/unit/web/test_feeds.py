@@ -1,6 +1,8 @@
 """What feeds are made of: each in the rules of its own standard, whatever words stand in it."""
 
+import gzip
 import json
+import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,7 +18,7 @@ from notifier.web.public.feeds.alerts import Alert, MessageType, Reference
 from notifier.web.public.feeds.calendar import Dated, folded
 from notifier.web.public.feeds.xml import legal
 from notifier.web.public.places import Place, PublishedMessage, TeamCard
-from tests import cap_rules
+from tests import atom_rules, cap_rules
 from tests.vectors import Score, cases, paths
 
 BASE = {"NOTIFIER_BASE_URL": "https://link.example", "NOTIFIER_FORCE_NAME": "Borough Police"}
@@ -182,6 +184,52 @@ def test_atom_has_what_every_feed_and_entry_must_have(messages: list[PublishedMe
         assert len(kinds) == len(set(kinds))
     ids = [each.text for each in root.iter(f"{ATOM}id")]
     assert len(ids) == len(set(ids)) == len(messages) + 1
+
+
+@pytest.mark.parametrize("messages", [[], [message(), message(number=2)]], ids=["empty", "two"])
+def test_atom_keeps_the_rules_of_its_standard(messages: list[PublishedMessage]) -> None:
+    assert atom_rules.faults(atom.write(REAL, WARD, messages, now=AT)) == []
+    assert atom_rules.faults(cap.write_index(REAL, WARD, [alert()], now=AT)) == []
+    assert atom_rules.faults(cap.write_index(REAL, WARD, [], now=AT)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (b"<id>urn", b"<xd>urn", "XML"),
+        (b"+00:00</published>", b"</published>", "time: published"),
+        (b"<title>Break-ins</title>", b"", "missing: title"),
+        (b"<title>Break-ins</title>", b"<title>A</title><title>B</title>", "twice: title"),
+        (b"<id>urn:uuid:", b"<id>", "id: no address"),
+        (b' href="https://link.example/areas/E05999001.atom"', b"", "missing: href"),
+        (b"<category ", b"<colour /><category ", "unknown: colour"),
+        (b"<published>", b'<link href="https://a.example" type="text/html" /><published>', "twice: link"),
+        (b' term="alert"', b"", "missing: term"),
+    ],
+)
+def test_those_rules_find_what_is_wrong(old: bytes, new: bytes, fault: str) -> None:
+    made = atom.write(REAL, WARD, [message()], now=AT)
+    assert old in made
+    assert any(each.startswith(fault) for each in atom_rules.faults(made.replace(old, new, 1)))
+
+
+def test_feeds_of_others_are_judged_by_the_same_rules_as_ours() -> None:
+    """By the cases of a feed validator where they are at hand: whether its very fault is found, or none."""
+    kinds = {"InvalidRFC": "time:", "DuplicateElement": "twice:", "MissingElement": "missing:",
+             "DuplicateAtomLink": "twice: link", "MissingHref": "missing: href", "Error": ""}  # fmt: skip
+    score = Score()
+    for path in paths("feeds/feedvalidator.jsonl.gz"):
+        for case in map(json.loads, gzip.decompress(path.read_bytes()).splitlines()):
+            expected = case["expected"]
+            if not case["id"].startswith("feed-atom") or expected["event"] not in kinds:
+                continue
+            found = atom_rules.faults(case["xml"].encode())
+            kind = kinds[expected["event"]]
+            named = re.search(r"element:(\w+)", expected.get("params") or "")
+            fault = f"{kind} {named[1]}" if named and kind == "missing:" else kind
+            is_found = any(each.startswith(fault) for each in found)
+            score.add(is_found is not expected["must_be_absent"], f"{case['id']}: {found[:3]}")
+        score.check("Atom feeds")
 
 
 def test_an_empty_feed_is_the_same_the_whole_day() -> None:
