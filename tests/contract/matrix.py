@@ -24,7 +24,7 @@ HEAD = (
 )
 SECOND_TRY = {
     Idempotency.KEY: "is known by its key",
-    Idempotency.CLIENT_ID: "replaces the first",
+    Idempotency.CLIENT_ID: "is the first again, by an id of ours",
     Idempotency.CONTENT: "is refused for its words",
     Idempotency.NONE: "arrives twice",
 }
