@@ -5,6 +5,7 @@ An answer of nothing is an answer: an empty tuple. No answer at all is `NoAnswer
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
 
 import dns.asyncresolver
 import dns.exception
@@ -28,10 +29,12 @@ class Dns:
     """Questions to the machine's own resolver, or to one that is named."""
 
     def __init__(self, nameserver: str = "", *, seconds: float = ANSWER_SECONDS) -> None:
-        """nameserver: `HOST:PORT` or `HOST`, by address. ValueError where it is no address."""
-        host, _, port = nameserver.partition(":")
-        self._nameserver = str(ip_address(host)) if host else ""
-        self._port, self._seconds = int(port or 53), seconds
+        """nameserver: `HOST:PORT` or `HOST`, by address (IPv6 in brackets). ValueError where it is no address."""
+        parts = urlsplit(f"//{nameserver}")
+        if nameserver and not parts.hostname:
+            raise ValueError("a name server is given by its address, as 192.0.2.1 or 192.0.2.1:53")
+        self._nameserver = str(ip_address(parts.hostname)) if parts.hostname else ""
+        self._port, self._seconds = parts.port or 53, seconds
         self._opened: dns.asyncresolver.Resolver | None = None
 
     async def texts(self, name: str) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ the settings are gathered, one message is composed as every message is, and what
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -74,8 +75,8 @@ class Composed:
 
 
 async def examine(environment: Environment, asked: Asked) -> list[Finding]:
-    """Every finding about the domain, the records first. ValueError where an address given is none."""
-    dns, domain = Dns(asked.nameserver), asked.domain.lower().rstrip(".")
+    """Every finding about the domain, the records first. ValueError where the domain or an address given is none."""
+    dns, domain = Dns(asked.nameserver), _in_dns(asked.domain)
     given = [ip_address(each) for each in asked.addresses]
     mail = compose(environment)
     signer = mail.channel.signer if isinstance(mail, Composed) else None
@@ -95,7 +96,22 @@ async def examine(environment: Environment, asked: Asked) -> list[Finding]:
         ("PTR", _names(dns, senders)),
     ]
     answers = await asyncio.gather(*(_answered(check, task) for check, task in tasks))
-    return [each for found in [*answers, await _linted(dns, mail, environment, asked)] for each in found]
+    return [
+        each
+        for found in [*answers, await _linted(dns, mail, environment, replace(asked, domain=domain))]
+        for each in found
+    ]
+
+
+def _in_dns(domain: str) -> str:
+    """A domain as DNS spells it, other letters than ASCII included."""
+    try:
+        found = domain.lower().rstrip(".").encode("idna").decode()
+    except UnicodeError:
+        found = ""
+    if "." not in found or not re.fullmatch(r"[a-z0-9.-]{1,253}", found):
+        raise ValueError(f"{domain!r} is no domain")
+    return found
 
 
 async def _answered(check: str, work: Awaitable[list[Finding]]) -> list[Finding]:
@@ -207,7 +223,7 @@ async def _linted(dns: Dns, mail: Composed | str, environment: Environment, aske
         except NoAnswer as error:
             return [warn("message", f"{error}: its signature cannot be checked")]
     rules = Rules(
-        domain=asked.domain.lower().rstrip("."),
+        domain=asked.domain,
         return_path=mail.return_path,
         own_hosts={
             urlsplit(environment.settings.public_url).hostname or "",

@@ -333,3 +333,20 @@ async def test_silence_is_no_answer() -> None:
         server.silent = {DOMAIN}
         with pytest.raises(NoAnswer, match=DOMAIN):
             await Dns(server.nameserver, seconds=0.3).texts(DOMAIN)
+
+
+@pytest.mark.parametrize("given", ["dns.example", "::1", ":53", "127.0.0.1:many", "127.0.0.1:99999"])
+def test_a_name_server_is_given_by_its_address(given: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Dns(given)
+    Dns("[::1]:5353")
+    Dns("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    "domain", ["", "localhost", "a..b", "a b.example", "x" * 70 + ".example", "-e/etc/passwd"]
+)
+def test_what_is_no_domain_is_said_to_be_none(domain: str, environment: dict[str, str]) -> None:
+    result = CliRunner(env=environment).invoke(notifier, ["doctor", "email", "--", domain])
+    assert result.exit_code == 2
+    assert "is no domain" in result.stderr

@@ -8,7 +8,7 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ed25519, rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.base import Content, Medium, hole
@@ -61,6 +61,7 @@ def pem(key: PrivateKey | dsa.DSAPrivateKey) -> bytes:
 
 
 @pytest.mark.parametrize("kind", SIGNERS)
+@settings(max_examples=40)
 @given(value=st.text(st.characters(codec="utf-8"), max_size=200))
 def test_what_we_sign_holds_and_no_word_of_it_can_be_changed(kind: str, value: str) -> None:
     signer = SIGNERS[kind]
@@ -137,7 +138,7 @@ def test_a_key_that_is_another_gone_or_no_key_is_named() -> None:
         read_key("")
 
 
-def settings(folder: Path, **more: str) -> dict[str, str]:
+def environment(folder: Path, **more: str) -> dict[str, str]:
     return {
         "NOTIFIER_SMTP_URL": "smtp://127.0.0.1:1",
         "NOTIFIER_MAIL_DOMAIN": "link.example",
@@ -149,7 +150,7 @@ def settings(folder: Path, **more: str) -> dict[str, str]:
 def test_the_key_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_bytes(pem(RSA))
     assert Signer.of_file("link.example", "s1", str(tmp_path / "key.pem")).record == SIGNERS["rsa"].record
-    EmailSmtp.from_env(settings(tmp_path))
+    EmailSmtp.from_env(environment(tmp_path))
 
 
 SHORT = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is what is refused
@@ -172,20 +173,20 @@ def test_a_key_that_cannot_sign_is_named_before_anything_is_sent(
     if written is not None:
         (tmp_path / "key.pem").write_bytes(written)
     with pytest.raises(NotConfigured, match=f"NOTIFIER_DKIM_KEY_FILE .*{why}"):
-        EmailSmtp.from_env(settings(tmp_path))
+        EmailSmtp.from_env(environment(tmp_path))
 
 
 @pytest.mark.parametrize("missing", ["NOTIFIER_DKIM_SELECTOR", "NOTIFIER_DKIM_KEY_FILE"])
 def test_half_of_what_signing_needs_is_named(tmp_path: Path, missing: str) -> None:
     (tmp_path / "key.pem").write_bytes(pem(RSA))
     with pytest.raises(NotConfigured, match=missing):
-        EmailSmtp.from_env(settings(tmp_path, **{missing: ""}))
+        EmailSmtp.from_env(environment(tmp_path, **{missing: ""}))
 
 
 def test_a_selector_that_is_no_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_bytes(pem(RSA))
     with pytest.raises(NotConfigured):
-        EmailSmtp.from_env(settings(tmp_path, NOTIFIER_DKIM_SELECTOR="a; d=evil.example"))
+        EmailSmtp.from_env(environment(tmp_path, NOTIFIER_DKIM_SELECTOR="a; d=evil.example"))
 
 
 def test_published_mails_are_judged_as_the_reference_judges_them() -> None:
