@@ -22,7 +22,7 @@ from tests.integration.ledger import publish, states, world_of
 from tests.integration.several import column
 from tests.world import World
 
-PEOPLE = 40
+PEOPLE = 24
 OF_TWILIO, OF_FIRETEXT = "+447700900801", "+447700900811"
 
 
@@ -82,6 +82,7 @@ async def both(database_url: str) -> AsyncIterator[Both]:
             )
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_second_provider_only_stands_by(both: Both) -> None:
     await both.publish()
     await both.worker.drain()

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select
 
 from channels.base import Medium, Refusal, Refused
@@ -75,6 +76,7 @@ async def test_what_waits_for_them_is_not_sent_and_a_second_refusal_says_nothing
     assert memory.sent == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_they_come_back_by_their_own_word(db: Database, worker: Worker, memory: Memory) -> None:
     world, point = await refused_once(db, worker, memory)
     await text_in(db, phone(world), "START")
@@ -83,6 +85,7 @@ async def test_they_come_back_by_their_own_word(db: Database, worker: Worker, me
     assert (await known_of(db, point))[1] is False
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_an_address_nobody_confirmed_stops_and_a_number_of_ours_does_not(
     db: Database, worker: Worker, memory: Memory
 ) -> None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import delete, func, select, text, update
 
 from channels.base import Incoming, Media, MediaRefused, Medium
@@ -119,6 +120,7 @@ async def test_a_fetch_that_was_cut_off_is_made_again(db: Database) -> None:
     assert [row.state for row in await rows(db)] == ["kept"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_one_whose_channel_is_not_open_waits_and_too_many_of_one_text_are_left_out(
     db: Database,
 ) -> None:
@@ -173,6 +175,7 @@ async def picture_in(desk: Desk) -> tuple[UUID, str]:
     return incoming, f"/desk/conversations/{UUID(str(talk))}"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_desk_says_that_one_came_and_hands_it_over_as_a_file(db: Database) -> None:
     async with open_desk(db) as desk:
         await desk.officer(EMAIL, Role.OFFICER, desk.world.teams[0])
@@ -200,6 +203,7 @@ async def test_the_desk_says_that_one_came_and_hands_it_over_as_a_file(db: Datab
             assert await tx.scalar(seen) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_what_is_not_kept_says_why(db: Database) -> None:
     async with open_desk(db) as desk:
         await desk.officer(EMAIL, Role.OFFICER, desk.world.teams[0])
@@ -212,6 +216,7 @@ async def test_what_is_not_kept_says_why(db: Database) -> None:
         assert f"A picture came with it, and is not kept: {media.STRANGE}." in page
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_picture_whose_address_does_not_open_is_refused(db: Database) -> None:
     await store(db, URL.format(1))
     async with db.transaction() as tx:

@@ -109,6 +109,7 @@ async def test_a_process_that_dies_between_the_answer_and_the_commit_loses_nothi
     assert channel.asked == ["", ""]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_events_told_twice_are_kept_once(db: Database) -> None:
     channel = Moody()
     worker = worker_of(db, channel)
@@ -168,6 +169,7 @@ async def test_a_channel_that_cannot_be_asked_waits_longer_each_time_and_disturb
     assert (row.failures, row.reason) == (0, "")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_receipt_that_is_asked_for_raises_its_delivery(db: Database) -> None:
     world = await world_of(db, 1, media=("sms",), wards=(0,))
     memory = Memory()
@@ -192,6 +194,7 @@ async def test_a_receipt_that_is_asked_for_raises_its_delivery(db: Database) -> 
         assert await tx.scalar(select(func.count()).select_from(ReceiptRow)) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_running_worker_asks_by_itself_and_stops_while_it_asks(db: Database) -> None:
     class Slow(Moody):
         async def poll(self, cursor: str) -> tuple[Sequence[Event], str]:

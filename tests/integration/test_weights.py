@@ -23,7 +23,7 @@ async def test_a_database_deals_addresses_as_python_does(db: Database) -> None:
     weights = {"sms_a": 1, "sms_b": 0, "sms_c": 2, "sms_d": 4}
     four = [Carrier(channel=name, weight=weight) for name, weight in weights.items()]
     dealt_to = Carriers({"sms": four, "email": [Carrier(channel="mail", weight=1)]})
-    points = [*(new_id() for _ in range(300)), *(UUID(int=(n << 20) | end) for n, end in enumerate(ENDS))]
+    points = [*(new_id() for _ in range(100)), *(UUID(int=(n << 20) | end) for n, end in enumerate(ENDS))]
     async with db.transaction() as tx:
         rows = [_unknown(point, medium) for point, medium in zip(points, cycle(["sms", "sms", "email"]))]
         await tx.execute(insert(ContactPoint), rows)
@@ -55,7 +55,7 @@ async def channels_of(db: Database, message: object) -> dict[UUID, str]:
 
 
 async def test_a_person_stays_with_one_channel_from_message_to_message(db: Database) -> None:
-    world = await world_of(db, 80, wards=(0,))
+    world = await world_of(db, 40, wards=(0,))
     share(db, TextsA(), TextsB(), weights={"sms_a": 70, "sms_b": 30})
     first = await channels_of(db, await publish(db, world, wards=(0,)))
     second = await channels_of(db, await publish(db, world, wards=(0,), kind="alert"))
