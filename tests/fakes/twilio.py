@@ -18,7 +18,7 @@ from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from tests.fakes.ledger import Ledger
-from tests.fakes.web import Answer, FakeWeb, Trouble, trouble
+from tests.fakes.web import Answer, Called, FakeWeb, Trouble, trouble
 
 ACCOUNT_SID = "AC" + "0" * 32
 AUTH_TOKEN = "fake-auth-token"
@@ -120,6 +120,11 @@ class FakeTwilio(FakeWeb):
         self._held: list[AcceptedText] = []
         self._calls_back, self._hooks_url = calls_back, hooks_url
         self._calls: set[asyncio.Task[list[int]]] = set()
+
+    @property
+    def sends(self) -> list[Called]:
+        """The calls that wanted a text sent, answered or not."""
+        return [call for call in self.calls if call.key not in ("list", "media")]
 
     def routes(self) -> list[web.RouteDef]:
         texts = "/2010-04-01/Accounts/{account}/Messages.json"

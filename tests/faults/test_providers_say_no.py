@@ -137,19 +137,19 @@ async def test_f23_a_storm_of_429_slows_us_down_and_repeats_nothing(
         async with in_this_process(
             far_ends, database_url, NOTIFIER_RATES="sms_twilio=100", NOTIFIER_TIME_FACTOR="1"
         ) as service:
-            await until(lambda: len(texts.calls) > 0, seconds=10, what="a first text is tried")
+            await until(lambda: len(texts.sends) > 0, seconds=10, what="a first text is tried")
             await asyncio.sleep(0.7)
-            refused = len(texts.calls)
+            refused = len(texts.sends)
             texts.always("send", None)
             await asyncio.sleep(0.7)
-            assert len(texts.calls) == refused  # nothing before Retry-After
+            assert len(texts.sends) == refused  # nothing before Retry-After
             seconds = await stage.over(seconds=30)
             assert not await is_shut(service, "sms_twilio")
         found = await stage.history()
         async with stage.db.transaction(read_only=True) as tx:
             assert await tx.scalar(select(func.max(Delivery.tries))) == 1
     found.judge(bound=0)
-    times = sorted(call.at - texts.calls[refused].at for call in texts.calls[refused:])
+    times = sorted(call.at - texts.sends[refused].at for call in texts.sends[refused:])
     record_fault(
         found.line("F23", _kind(database_url), bound=0, seconds=seconds, note=f"{refused} refused, then half")
     )
@@ -177,7 +177,7 @@ async def test_f25_a_provider_that_never_answers_frees_its_slots_and_opens_the_b
         await until(lambda: is_shut(service, "sms_twilio"), seconds=10, what="the breaker opens")
         opened = time.monotonic() - began
         await until(lambda: len(far_ends.mail.accepted) == 30, seconds=10, what="mail goes on")
-        hung = len(texts.calls)
+        hung = len(texts.sends)
         texts.always("send", None)
         began = time.monotonic()
         await until(
@@ -229,9 +229,9 @@ async def test_f28_when_we_are_locked_out_no_try_is_spent_and_an_operator_is_tol
         assert await alarms(service) == [("channel", "sms_twilio")]
         assert await breaker(service, "sms_twilio") is BreakerState.OPERATOR
         await asyncio.sleep(0.5)
-        calls = len(texts.calls)
+        calls = len(texts.sends)
         await asyncio.sleep(1.0)
-        assert len(texts.calls) == calls  # the next probe is 1.8 s after the last
+        assert len(texts.sends) == calls  # the next probe is 1.8 s after the last
         async with service.db.transaction(read_only=True) as tx:
             assert await tx.scalar(select(func.sum(Delivery.tries))) == 0
         texts.always("send", None)
