@@ -39,7 +39,7 @@ _ABOUT_US = (
     "sender~invalid", "sender~not accepted", "sender~not exist", "sender~not found", "sender verify", "unroutable sender", "unrouteable sender", "mail from~reject",
 )  # fmt: skip
 _FULL = (
-    "mailbox~full", "mail box~full", "inbox~full", "full mailbox", "mailbox for~full", "account is full", "folder is full",
+    "mailbox~full", "mailbox~exceed", "mail box~full", "inbox~full", "full mailbox", "mailbox for~full", "account is full", "folder is full",
     "quota~exceed", "exceed~quota", "over quota", "overquota", "over~quota", "disk quota", "quota violation", "quota full", "out of storage",
     "exceed~storage", "exceed~mailbox size", "mailbox size limit", "mailbox size exceed", "not enough storage space", "insufficient~storage space",
     "insufficient disk", "not enough disk", "too many messages in", "too much mail data", "mailbox too large", "mailbox has exceeded",
@@ -60,7 +60,7 @@ _GONE = (
     "no longer in use", "no longer with", "no longer employed", "no longer available", "has moved", "has been moved", "has changed", "recipient no longer on server",
     "doesn't have a~account", "does not have a~account", "incorrectly constructed", "malformed address", "mailbox unavailable or does", "not local to",
     "no one by", "unbekannt", "existiert nicht", "inexistente", "n'existe pas", "inconnu", "no existe", "desconocid", "sconosciut", "onbekend", "nieznany",
-    "user doesn't", "action not taken: mailbox unavailable", "address rejected: access denied", "invalid final delivery", "no smtp service", "domain does not exist",
+    "user doesn't", "not recognized", "not recognised", "action not taken: mailbox unavailable", "address rejected: access denied", "invalid final delivery", "no smtp service", "domain does not exist",
     "couldn't find a mail exchanger", "not accepting network messages", "no longer accept", "none of the mail servers", "542~rejected", "not able to find",
     "\u898b\u3064\u304b\u308a\u307e\u305b", "\u898b\u3064\u304b\u3089", "\u89b3\u3064", "could not find",
  "unable to deliver to~unknown", "not a registered", "mailbox is not found", "invalid local", "unknown email", "bad destination mailbox",
@@ -68,13 +68,13 @@ _GONE = (
     "\u898b\u3064\u304b\u308a\u307e\u305b\u3093", "\u3042\u308a\u307e\u305b\u3093", "\u5b58\u5728\u3057",
 )  # fmt: skip
 _REFUSED = (
-    "spam", "virus", "malware", "phish", "unsolicited", "blacklist", "black list", "blocklist", "block list", "blocked using", "is blocked", "been blocked", "dnsbl",
+    "spam", "virus found", "virus detected", "contains a virus", "infected", "malware", "phish", "unsolicited", "blacklist", "black list", "blocklist", "block list", "blocked using", "is blocked", "been blocked", "dnsbl",
     "rbl", "reputation", "greylist", "banned", "dmarc", "spf", "dkim", "unauthenticated", "not authorized", "not authorised", "reverse dns", "ptr record", "rdns", "helo",
     "content reject", "content filter", "message content", "message rejected", "message refused", "message size", "message too", "message header", "too large", "too big",
     "size limit", "size exceed", "maximum size", "policy", "relaying denied", "relay access denied", "relay not permitted", "unable to relay", "not permitted to relay",
     "relaying not", "we do not relay", "access denied", "rate limit", "too many connections", "too many recipients", "too many hops", "too many unwanted", "too many mails",
     "sending ip", "sending mta", "client host",
-    "your ip", "ip address", "listed at", "listed in", "mail loop", "loop", "attachment", "moderated", "restricted", "non-member", "tls", "certificate", "mail rejete",
+    "your ip", "ip address", "listed at", "listed in", "mail loop", "loop", "attachment~not allowed", "attachment~reject", "attachment~block", "moderated", "restricted", "non-member", "tls", "certificate", "mail rejete",
     "rejected for", "header error", "domain filter", "invalid ip", "in your mail", "not allowed to send", "security", "suspicious",
 )  # fmt: skip
 _DISABLED = (

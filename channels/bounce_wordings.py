@@ -37,7 +37,7 @@ _LABEL = re.compile(
     r"(?: ?(?:address|e-?mail|name|id|list))?(?:\(s\)|s|es)?\s{0,4}[:=\[]+\s{0,8}(.{0,400})"
 )
 _SENT_TO = re.compile(
-    r"(?i)(?:deliver|reject|refus|unknown|fail|error|bounce|unable|could not|couldn't|cannot|can't|undeliv|invalid|not (?:exist|found)|unreach|problem|returned)"
+    r"(?i)(?:deliver|reject|refus|unknown|fail|error|bounce|unable|could not|couldn't|cannot|can't|undeliv|invalid|not (?:exist|found)|unreach|problem|returned|blocked|entreg|zustell|zugestellt|remis |livr|consegn|bezorgd|enviar)"
 )
 _NOT_ABOUT = re.compile(
     r"(?i)contact|sent by|written by|assistance|support|help\b|questions?|mail from|sender|originator|from:|message-id|please (?:send|mail|forward|e-?mail|visit)|generated (?:from|by)"
@@ -47,7 +47,8 @@ _RCPT = re.compile(r"(?i)rcpt to:\s{0,4}(.{1,330})")
 _ANSWER = re.compile(r"[\s<>:a-zA-Z]{0,24}?([245]\d\d)[ \-]")
 _CODE_FIRST = re.compile(r"\s{0,8}(?:<<<\s|Out:\s)?[45]\d\d[ \-]")
 _ENDS_NAME = re.compile(
-    r"[\"']?\s{0,4}>?\s{0,8}(?:$|:|\.\.\.|\(|<|;|,|\[|-{1,3}\s|on [a-z]{3},? )", re.IGNORECASE
+    r"[\"']?\s{0,4}>?\s{0,8}(?:$|:|\.\.\.|\(|<|;|,|\[|-{1,3}\s|on (?:[a-z]{3},? |\d{1,4}[/.-]))",
+    re.IGNORECASE,
 )
 _AGAIN = re.compile(rf"\s{{1,8}}<({ADDRESS.pattern})>")
 _X400 = re.compile(r"(?i)\bsmtp[=:]\s?([^\s;<>]{3,320})")

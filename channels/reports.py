@@ -33,19 +33,32 @@ _SYSTEM_SENDER = re.compile(
 _FAILURE_SUBJECT = re.compile(
     r"(?i)undeliver|non-?deliver|not deliver|deliver(?:y|ed|ing)?[ -](?:status|notification|fail|problem|has|error|report|impossible|incomplete|unsuccess|delay|subsystem)|failed? (?:deliver|mail|message)"
     r"|returned (?:mail|message|e-?mail|to sender)|mail (?:delivery|system|failure|error|could|not|undeliv|status|returned)|failure notice|failed mail|non.?remis|could not (?:be )?(?:deliver|send|sent)"
-    r"|message (?:delay|you sent|could|not|status|delivery|undeliver|bounced|rejected|returned)|warning: .{0,40}not|nondeliver|rejected|bounce|unzustellbar|unzustellbarkeit|nicht zugestellt|fehlgeschlagen"
+    r"|message (?:delay|\S{1,40} delayed|you sent|could|not|status|delivery|undeliver|bounced|rejected|returned)|warning: .{0,40}not|nondeliver|rejected|bounce|unzustellbar|unzustellbarkeit|nicht zugestellt|fehlgeschlagen"
     r"|no (?:se pudo|entregado)|mensagem n|n\S{1,2}o entregue|niet (?:be|af)gelever|onbestelbaar|mancata consegna|impossibile|error (?:sending|deliver|in your|mail)|problem (?:deliver|with|sending)"
     r"|\u30e1\u30fc\u30eb\u30a8\u30e9\u30fc|\u30a8\u30e9\u30fc|\u9001\u4fe1\u3067\u304d|\u914d\u4fe1|\u9000\u4fe1|\u672a\u9001\u4fe1|re: ?test message|there was an error|unable to|can't deliver|cannot deliver"
     r"|invalid (?:e-?mail|recipient|address)|user unknown|\bdsn\b|permanent|delivery of|your message|recipient|mail system error|transport"
 )
 _ANSWERS = re.compile(r"(?i)\s{0,3}(?:re|aw|sv|fw|fwd|wg|atb|ymateb|tr|rv|enc)\s{0,2}(?:\[\d{1,3}\])?:")
 _FAILURE_WORDS = re.compile(
-    r"(?i)undeliver|not (?:be )?deliver|n't (?:be )?deliver|deliver[^.]{0,40}(?:fail|error|problem|unable|impossible|delay|unsuccess)|(?:fail|error|trouble|unable|problem|could not|cannot|can't|attempt)[^.]{0,60}deliver"
+    r"(?i)undeliver|not (?:yet )?(?:been |be )?deliver|(?:message|mail)[^.]{0,40}(?:delayed|postponed)|n't (?:be )?deliver|deliver[^.]{0,40}(?:fail|error|problem|unable|impossible|delay|unsuccess)|(?:fail|error|trouble|unable|problem|could not|cannot|can't|attempt)[^.]{0,60}deliver"
     r"|return(?:ed|ing)[^.]{0,30}(?:mail|message|sender)|reject|bounce|permanent (?:error|fatal|fail)|fatal error|unknown (?:user|host|recipient)|(?:user|host|recipient|address|mailbox)[^.]{0,40}"
     r"(?:unknown|not found|invalid|disabled|full|unavailable|not exist)|transcript of session|non-?delivery|could not be (?:sent|reached|found|delivered|completed)|failure reasons?|does(?:n't| not) exist"
     r"|no such (?:user|mailbox|address|recipient)|message was not|(?:has|have) failed|unable to (?:send|reach|relay|transfer)|giv(?:en|ing) up|not accept|invalid (?:user|recipient|address)|no valid recipient"
     r"|following (?:recipient|address|e-?mail)|unzustellbar|konnte nicht|nicht zugestellt|n'a pas pu|no (?:se )?(?:ha |pudo)|n\S{1,2}o (?:foi|p\S?de)|impossibile|over quota|quota exceed|mailbox full"
     r"|\u9001\u4fe1\u3067\u304d|\u30a8\u30e9\u30fc|\u5931\u6557|\u898b\u3064\u304b\u308a|\u914d\u4fe1"
+)
+
+
+# A parcel can fail to be delivered, too: of who is no mail system by name, more is asked.
+_ABOUT_MAIL = re.compile(
+    r"(?i)(?:message|mail)\b[^.]{0,80}(?:could not|not be |not been |not reach|cannot|can't|undeliver|fail|reject|returned|bounced)|\b[45]\.\d\.\d|\b55[0-4][ -]"
+)
+_STILL_TRIED = re.compile(
+    r"(?i)not yet been delivered|will (?:continue|keep|go on|be retried)|warning message only|transient non-fatal|still (?:being )?try|no action is required|not need to resend"
+    r"|(?:message|mail|delivery)[^.]{0,40} (?:is |has been |was )?(?:delayed|postponed)"
+)
+_GIVEN_UP = re.compile(
+    r"(?i)permanent (?:error|fatal|fail)|giv(?:en|ing) up|will be (?:deleted|removed) from|has been (?:deleted|removed) from|no longer be tried|final"
 )
 
 
@@ -121,6 +134,8 @@ def _speaks_of_failure(text: str, about: Circumstances, *, has_part: bool) -> bo
         return False
     if about.is_from_system and failed:
         return True
+    if not about.is_from_system and not _ABOUT_MAIL.search(text[:20_000]):
+        return False
     return bool(_FAILURE_WORDS.search(text[:20_000])) or first_status(text[:20_000])[:1] in ("4", "5")
 
 
@@ -149,8 +164,11 @@ def _from_words(raw: bytes, parts: Sequence[Message], text: str, about: Circumst
     told = bounce_wordings.Told(
         text=text, named=named, ours=about.ours, returned_to=delivery_fields.returned_to(parts)
     )
-    sure, last = bounce_wordings.read(told), bounce_wordings.by_returned(told)
-    return sure or list(_from_flufl(raw, text)) or last
+    found = bounce_wordings.read(told) or list(_from_flufl(raw, text)) or bounce_wordings.by_returned(told)
+    said = f"{about.subject}\n{text[:MAX_REASON]}"
+    if _STILL_TRIED.search(said) and not _GIVEN_UP.search(said):
+        return [replace(bounce, delayed=True, permanent=False) for bounce in found]
+    return found
 
 
 def _from_flufl(raw: bytes, text: str) -> Iterator[Bounce]:

@@ -39,6 +39,8 @@ _STOP_SIGNS = frozenset("🛑⛔🚫")
 _HINTS_AT_STOP = re.compile(
     r"\b(?:stop|unsubscribe|opt out|optout|no more|remove me|take me off|not interested)\b"
 )
+_ONLY_MEANS_STOP = (["unsubscribe"], ["unsubscribe", "me"])  # as a subject, whatever is explained below it
+MAX_EXPLAINED_WORDS = 40
 MAX_AREA_WORDS, MAX_HINT_WORDS, MAX_UNSUBSCRIBE_WORDS = 5, 8, 12
 MAX_CHARACTERS = 20_000  # of a message's words that are looked at
 
@@ -168,4 +170,5 @@ def _hints_at_stop(text: str, words: list[str], joined: str) -> bool:
 def _is_unsubscribe(subject: str, words: str) -> bool:
     """A subject that asks to stop over few words or none: what a mail program's own button sends."""
     asked = [word for word in plain_words(subject) if word not in ("re", "fw", "fwd")]
-    return is_stop(asked) and len(plain_words(words)) <= MAX_UNSUBSCRIBE_WORDS
+    most = MAX_EXPLAINED_WORDS if asked in _ONLY_MEANS_STOP else MAX_UNSUBSCRIBE_WORDS
+    return is_stop(asked) and len(plain_words(words)) <= most

@@ -50,6 +50,7 @@ async def routed(worker: Worker, incoming: UUID) -> tuple[str, str | None, str]:
     return row.state, row.kind, row.reason or ""
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_long_letter_is_read_by_another_process_and_queued(db: Database, worker: Worker) -> None:
     world = await make_world(db)
     text = "It is dark on the bridge.\n" * (CHEAP // 20)
@@ -111,6 +112,7 @@ async def test_what_was_set_aside_is_replayed_whole_or_by_its_headers(db: Databa
     assert receive.HEADERS_ALONE in text
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_providers_call_that_could_not_be_read_is_shown_and_never_replayed(db: Database) -> None:
     async with db.transaction() as tx:
         held = await receive.quarantine(tx, "sms_twilio", Medium.SMS, b"a=b", "no number in it")
@@ -158,6 +160,7 @@ async def test_an_operator_lists_shows_and_replays(
     assert typed("replay", "nonsense").exit_code == 2
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_process_that_reads_ends_with_its_worker(db: Database, worker: Worker) -> None:
     await make_world(db)
     await routed(worker, await store_mail(db, HEAD + b"\r\n" + b"It is dark.\r\n" * (CHEAP // 8)))

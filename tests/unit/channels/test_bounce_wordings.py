@@ -99,6 +99,19 @@ def test_what_a_person_writes_about_a_failure_is_no_bounce(head: str) -> None:
     assert read_mail((head + FAILED).encode()).bounces == ()
 
 
+def test_a_parcel_that_could_not_be_delivered_is_no_mail() -> None:
+    words = f"We could not deliver your parcel to the address you gave.\n\nSent to {SAM}\n{SAM}\n"
+    raw = f"From: parcels@shop.example\nSubject: Delivery problem with your order\n\n{words}"
+    assert read_mail(raw.encode()).bounces == ()
+
+
+@pytest.mark.parametrize("words", ["has not yet been delivered, and will be tried again", "is delayed"])
+def test_what_is_still_tried_is_told_from_what_was_given_up(words: str) -> None:
+    raw = f"From: MAILER-DAEMON@mx.example\nSubject: Warning\n\nYour message {words}:\n\n  {SAM}\n    connection timed out\n"
+    [bounce] = read_mail(raw.encode()).bounces
+    assert (bounce.recipient, bounce.delayed, bounce.permanent) == (SAM, True, False)
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -133,6 +133,16 @@ def test_long_words_are_read_in_time() -> None:
         (Mail(is_bulk=True), "News", IncomingKind.AUTO_REPLY),
         (Mail(return_path_is_null=True, subject="STOP"), "", IncomingKind.AUTO_REPLY),
         (Mail(subject="unsubscribe"), "", IncomingKind.STOP),
+        (
+            Mail(subject="UnSubscribe"),
+            "I have had enough of these and would like them to end. " * 2,
+            IncomingKind.STOP,
+        ),
+        (
+            Mail(subject="Stop"),
+            "the lorries that come past number 12 at night, please do something about them",
+            IncomingKind.REPLY,
+        ),
         (Mail(subject="Re: STOP", is_auto_reply=True), "Sent from my phone", IncomingKind.STOP),
         (
             Mail(subject="STOP"),
