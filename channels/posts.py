@@ -10,7 +10,8 @@ import logging
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -44,6 +45,8 @@ from channels.one_medium import OneMedium
 
 CLOCKS_APART = timedelta(minutes=1)
 FIRST_POLL = timedelta(days=1)  # what a channel that was never asked tells: nothing older
+MOST_AT_ONCE = 2  # posts under way in a process, of those that are urgent and of those that are not
+LONGEST_TURN_SECONDS = 60.0
 AT_A_TIME, POLL_SECONDS = 8, 40.0  # accounts asked at once; after so long no other is begun
 DUPLICATE = "duplicate"
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
@@ -71,6 +74,37 @@ class Size:
     limit: int
 
 
+class Queue:
+    """Lets few posts out at once, so that a network that hangs never holds all the places of a worker.
+
+    Others of the channel are told when to come back, each at a time of its own.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._out, self._takes_seconds, self._next = now, 0, 0.5, 0.0
+
+    @property
+    def is_full(self) -> bool:
+        return self._out >= MOST_AT_ONCE
+
+    def a_later_turn(self) -> float:
+        """Seconds until the turn of one more, behind those who were told of theirs."""
+        now = self._now()
+        self._next = min(
+            max(now, self._next) + self._takes_seconds / MOST_AT_ONCE, now + LONGEST_TURN_SECONDS
+        )
+        return self._next - now
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        began, self._out = self._now(), self._out + 1
+        try:
+            yield
+        finally:
+            self._out -= 1
+            self._takes_seconds = (self._takes_seconds * 3 + self._now() - began) / 4
+
+
 class Posts(OneMedium):
     """A channel that posts as one of several accounts. network: how their names are spelt."""
 
@@ -79,6 +113,8 @@ class Posts(OneMedium):
 
     def __init__(self, accounts: Mapping[str, str]) -> None:
         self._accounts = {name: Account(name=name, secret=secret) for name, secret in accounts.items()}
+
+        self._queues = {False: Queue(), True: Queue()}
 
     @abstractmethod
     def size(self, text: str) -> Size:
@@ -124,12 +160,18 @@ class Posts(OneMedium):
             return words
         if isinstance(account, Refused):
             return account
-        try:
-            return await self.post(account, words, message)
-        except TROUBLE as trouble:
-            return self.outcome_of(trouble)
-        except UNREADABLE:
-            return Unknown(reason=NO_SENSE)
+        queue = self._queues[message.urgent]
+        if queue.is_full:
+            return Throttled(
+                after_seconds=queue.a_later_turn(), reason="its turn is later", where=Where.RECIPIENT
+            )
+        with queue.turn():
+            try:
+                return await self.post(account, words, message)
+            except TROUBLE as trouble:
+                return self.outcome_of(trouble)
+            except UNREADABLE:
+                return Unknown(reason=NO_SENSE)
 
     # --- What each needs ------------------------------------------------------------------
 

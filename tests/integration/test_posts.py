@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, select, update
 
 from channels.base import Incoming, Medium
 from channels.memory import Memory
+from channels.posts import MOST_AT_ONCE
 from channels.registry import Channels
 from channels.social_bluesky import SocialBluesky
 from channels.social_mastodon import SocialMastodon
@@ -20,7 +21,7 @@ from notifier.delivery.accounts import accounts_of
 from notifier.delivery.preview import previews
 from notifier.inbox import answer, receive
 from notifier.inbox.handle import Handled
-from notifier.models import BreakerRow, Delivery, IncomingRow, IncomingState, Notice, Team
+from notifier.models import BreakerRow, Delivery, IncomingRow, IncomingState, Lane, Notice, Team
 from notifier.runtime import Service
 from notifier.staff import teams
 from notifier.web.desk.banner import banner
@@ -139,6 +140,30 @@ async def test_a_network_that_fails_delays_neither_mail_nor_the_other_networks(
             assert len(server.accepted) == 0
             found = await posts_of(db, message)
             assert found["social_mastodon"][0] not in ("accepted", "held", "failed")
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_many_posts_to_a_network_that_hangs_leave_places_for_mail(db: Database) -> None:
+    world = await world_with_accounts(db)
+    async with (
+        mastodon.FakeMastodon() as server,
+        SocialMastodon({ON_MASTODON: mastodon.TOKEN}, api_url=server.url, timeout_seconds=30) as channel,
+        Memory() as memory,
+    ):
+        server.always("send", Trouble.HANG)
+        environment = config.build({"NOTIFIER_CHANNELS": "memory", "NOTIFIER_SLOTS": "4"})
+        worker = Worker(
+            Service(environment=environment, db=db, channels=Channels([memory, channel])), db.jobs
+        )
+        for number in range(6):
+            await publish(db, world, media=("social",), texts={"en": (f"Update {number}", "Patrols tonight")})
+        await publish(db, world, media=("email",))
+        serving = asyncio.create_task(worker._pipeline(Lane.WARD).run())
+        try:
+            await until(lambda: memory.sent, seconds=10, what="mail goes out while posts hang")
+            assert len(server.calls) == MOST_AT_ONCE
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)

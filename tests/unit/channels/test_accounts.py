@@ -5,7 +5,7 @@ import pytest
 from channels import addresses
 from channels.addresses import ENTER_AN_ACCOUNT, Network
 from channels.errors import BadAddress, NotConfigured
-from channels.posts import comparable, read_accounts, without_names
+from channels.posts import Queue, comparable, read_accounts, without_names
 
 DID = "did:plc:abcdefghijklmnopqrstuvwx"
 
@@ -106,3 +106,13 @@ def test_an_answer_is_read_without_the_accounts_it_begins_with(said: str, words:
 
 def test_words_are_compared_without_links_and_spacing() -> None:
     assert comparable("See  https://link.org.uk/m/1\n\nnow") == comparable("See https://t.co/abcdef now")
+
+
+def test_few_posts_are_under_way_and_each_other_has_a_turn_of_its_own() -> None:
+    queue = Queue(lambda: 0.0)
+    with queue.turn(), queue.turn():
+        assert queue.is_full
+        turns = [queue.a_later_turn() for _ in range(1000)]
+    assert not queue.is_full
+    assert turns[:3] == [0.25, 0.5, 0.75]
+    assert max(turns) == 60
