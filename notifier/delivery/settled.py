@@ -33,6 +33,7 @@ from notifier.delivery.record import follow_digests, note_events
 from notifier.delivery.settle import ACCEPTED, Change, Standing
 from notifier.models import Attempt, Delivery, DeliveryState
 from subscribers import contact_points, suppression
+from subscribers import standing as addresses
 from subscribers.models import ContactPoint, ContactPointState, UTCDateTime
 
 Named = tuple[int, int, str]  # of an attempt: delivery, number, the provider's name for it
@@ -84,9 +85,19 @@ async def _resolve(tx: Tx, change: Change) -> bool:
     return bool(moved.rowcount)
 
 
+CLOSED = "5.2.1"  # RFC 3463: there, and takes no mail at present
+
+
 async def _mark_addresses(tx: Tx, changes: Sequence[Change]) -> None:
-    """An address that does not exist, or whose owner opted out at the provider, is not written to again."""
-    bounced = [c.contact_point_id for c in changes if c.standing is Standing.BOUNCED]
+    """An address that does not exist, or whose owner opted out at the provider, is not written to again.
+
+    A mailbox that is closed for now (5.2.1) counts as it does where the mail comes back later.
+    """
+    refused = [c for c in changes if c.standing is Standing.BOUNCED and c.contact_point_id]
+    closed = {c.contact_point_id for c in refused if c.code.endswith(CLOSED) and c.contact_point_id}
+    for point in sorted(closed):
+        await addresses.bounced(tx, point, addresses.Weight.POINT)
+    bounced = [c.contact_point_id for c in refused if not c.code.endswith(CLOSED)]
     if bounced:
         await tx.execute(
             update(ContactPoint)

@@ -14,9 +14,10 @@ from notifier import config
 from notifier.broadcast import probe
 from notifier.broadcast.probe import Tended
 from notifier.db import Database
-from notifier.delivery import receipts
+from notifier.delivery import receipts, settled
+from notifier.delivery.settle import Change, Standing
 from notifier.delivery.wording import VARIABLES
-from notifier.models import Attempt, Notice
+from notifier.models import Attempt, DeliveryState, Notice
 from subscribers import contact_points, standing, suppression
 from subscribers.models import ContactPoint, ContactPointState
 from tests.integration.replies import (
@@ -109,6 +110,27 @@ async def test_an_address_that_is_none_is_ended_at_once_whoever_says_so(
     _, point, _ = await one(db)
     await says(db, point, Progress.BOUNCED, code=code, permanent=permanent)
     assert await state_of(db, point) == BOUNCED
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "score"), [("550 5.1.1", BOUNCED, 0.0), ("550 5.2.1", ACTIVE, 1.0)]
+)
+async def test_a_no_over_smtp_weighs_what_a_returned_mail_does(
+    db: Database, code: str, state: ContactPointState, score: float
+) -> None:
+    _, point, _ = await one(db)
+    said = Change(
+        id=1,
+        number=1,
+        state=DeliveryState.FAILED,
+        code=code,
+        contact_point_id=point,
+        standing=Standing.BOUNCED,
+    )
+    async with db.transaction() as tx:
+        await settled._mark_addresses(tx, [said])
+    row = await held(db, point)
+    assert (row.state, row.bounce_score) == (state, score)
 
 
 async def test_too_many_points_ask_once_for_a_sign_of_life_and_a_returned_one_ends_it(db: Database) -> None:
