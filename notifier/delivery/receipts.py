@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, select, update
+from sqlalchemy import Row, Select, exists, func, select, update
 
 from channels.base import Progress, Receipt
 from notifier.db import Tx
@@ -53,6 +53,8 @@ async def record(tx: Tx, channel: str, receipt: Receipt, *, delivery: int | None
             progress=receipt.progress,
             raw_sealed=tx.keys.seal(RAW, f"{channel}/{receipt.event_id}", receipt.raw),
             code=receipt.code[:40] or None,
+            permanent=receipt.permanent,
+            opted_out=receipt.opted_out,
             at=tx.now,
         )
     )
@@ -74,7 +76,14 @@ async def match_orphans(tx: Tx, channel: str, settled: Mapping[str, tuple[int, i
     if not settled:
         return 0
     rows = await tx.execute(
-        select(ReceiptRow.event_id, ReceiptRow.provider_id, ReceiptRow.progress, ReceiptRow.code)
+        select(
+            ReceiptRow.event_id,
+            ReceiptRow.provider_id,
+            ReceiptRow.progress,
+            ReceiptRow.code,
+            ReceiptRow.permanent,
+            ReceiptRow.opted_out,
+        )
         .where(
             ReceiptRow.channel == channel,
             ReceiptRow.provider_id.in_(list(settled)),
@@ -87,10 +96,9 @@ async def match_orphans(tx: Tx, channel: str, settled: Mapping[str, tuple[int, i
     for row in found:
         delivery, number = settled[row.provider_id]
         if await _adopt(tx, (channel, row.event_id), delivery, number):
-            progress = Progress(row.progress)
-            code = row.code or ""
-            await _apply(tx, delivery, number, progress, code=code, provider_id=row.provider_id)
-            await _count(tx, delivery, number, _kept(row.event_id, row.provider_id, progress, code))
+            told = _kept(row)
+            await _apply(tx, delivery, number, told.progress, code=told.code, provider_id=told.provider_id)
+            await _count(tx, delivery, number, told)
     return len(found)
 
 
@@ -225,10 +233,18 @@ async def _count(tx: Tx, delivery: int, number: int | None, receipt: Receipt) ->
         await standing.delivered(tx, point, started_at=started)
 
 
-def _kept(event_id: str, provider_id: str, progress: Progress, code: str) -> Receipt:
-    """A receipt as it was kept: whether the provider thought it permanent is not."""
+def _kept(row: Row[Any]) -> Receipt:
+    """A receipt as it was kept, but for its raw words."""
     return Receipt(
-        event_id=event_id, provider_id=provider_id, attempt="", progress=progress, at=None, raw=b"", code=code
+        event_id=row.event_id,
+        provider_id=row.provider_id,
+        attempt="",
+        progress=Progress(row.progress),
+        at=None,
+        raw=b"",
+        code=row.code or "",
+        permanent=row.permanent,
+        opted_out=row.opted_out,
     )
 
 

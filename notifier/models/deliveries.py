@@ -233,7 +233,10 @@ class DeliveryEvent(Base):
 
 
 class ReceiptRow(Base):
-    """A provider's later word, kept raw; unknown attempts are kept too and matched when they can be."""
+    """A provider's later word, kept raw; unknown attempts are kept too and matched when they can be.
+
+    permanent, opted_out: what it said of the address itself.
+    """
 
     __tablename__ = "receipts"
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -245,6 +248,8 @@ class ReceiptRow(Base):
     progress: Mapped[str] = mapped_column(String(12))
     raw_sealed: Mapped[bytes]
     code: Mapped[str | None] = mapped_column(String(40))
+    permanent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    opted_out: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     at: Mapped[datetime]
     __table_args__ = (
         Index("uq_receipts_channel_event_id", "channel", "event_id", unique=True),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
+import pytest
 from sqlalchemy import func, select, update
 
 from channels.base import Accepted, Failed, Idempotency, Outcome, Progress, Receipt, Refusal, Refused, Unknown
@@ -22,6 +23,7 @@ from notifier.delivery.settled import record
 from notifier.delivery.sweep import sweep
 from notifier.delivery.tokens import attempt_token
 from notifier.models import Attempt, Delivery, Lane, NoticeKind, ReceiptRow
+from subscribers.models import ContactPoint, ContactPointState
 from tests.integration.ledger import publish, world_of
 
 SEED = 20261122
@@ -38,8 +40,10 @@ async def started(db: Database, people: int) -> list[Claimed]:
         return await mark(tx, rows, "worker", timeout_seconds=10)
 
 
-async def tells(tx: Tx, start: Claimed, progress: Progress, *, by: str = "token", event: str = "") -> bool:
-    """The provider's word on an attempt. by: what it names the attempt by."""
+async def tells(
+    tx: Tx, start: Claimed, progress: Progress, *, by: str = "token", event: str = "", says: str = ""
+) -> bool:
+    """The provider's word on an attempt. by: what it names the attempt by. says: more, of the address."""
     name = f"SM{start.id}"
     token = attempt_token(tx.keys, start.id, start.number) if by == "token" else "unreadable"
     word = Receipt(
@@ -49,6 +53,8 @@ async def tells(tx: Tx, start: Claimed, progress: Progress, *, by: str = "token"
         progress=progress,
         at=None,
         raw=b"{}",
+        permanent=says == "permanent",
+        opted_out=says == "opted out",
     )
     return await receipts.record(tx, start.channel, word)
 
@@ -129,6 +135,26 @@ async def test_a_receipt_three_days_late_still_counts(db: Database) -> None:
             await tells(tx, start, Progress.DELIVERED, by="name")
             await receipts.match_late_orphans(tx)
     assert await states(db) == {"delivered": 1}
+
+
+@pytest.mark.parametrize(
+    ("says", "ends"),
+    [
+        ("", ContactPointState.ACTIVE),
+        ("permanent", ContactPointState.BOUNCED),
+        ("opted out", ContactPointState.STOPPED),
+    ],
+)
+async def test_what_came_before_the_settle_counts_against_the_address_all_the_same(
+    db: Database, says: str, ends: str
+) -> None:
+    (start,) = await started(db, 1)
+    async with db.transaction() as tx:
+        await tells(tx, start, Progress.UNDELIVERED, by="name", says=says)
+    async with db.transaction() as tx:
+        await settles(tx, start, TAKEN)
+        state = select(ContactPoint.state).where(ContactPoint.id == start.contact_point_id)
+        assert await tx.scalar(state) == ends
 
 
 async def test_bad_news_of_a_try_that_a_later_one_followed_says_nothing_of_that_one(db: Database) -> None:

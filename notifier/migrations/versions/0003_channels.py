@@ -9,6 +9,8 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
+RECEIPT_SAYS = ("permanent", "opted_out")
+
 
 def upgrade() -> None:
     op.add_column("contact_points", sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True))
@@ -23,6 +25,10 @@ def upgrade() -> None:
     )
     op.add_column("team_contact_points", sa.Column("channel", sa.String(length=40), nullable=True))
     op.add_column("incoming", sa.Column("in_reply_to", sa.String(length=200), nullable=True))
+    for name in RECEIPT_SAYS:
+        op.add_column(
+            "receipts", sa.Column(name, sa.Boolean(), server_default=sa.text("false"), nullable=False)
+        )
     op.create_table(
         "polls",
         sa.Column("channel", sa.String(length=40), nullable=False),
@@ -82,6 +88,8 @@ def downgrade() -> None:
     op.drop_table("incoming_media")
     op.drop_table("number_leases")
     op.drop_table("polls")
+    for name in RECEIPT_SAYS:
+        op.drop_column("receipts", name)
     op.drop_column("incoming", "in_reply_to")
     op.drop_column("team_contact_points", "channel")
     op.drop_index("ix_contact_points_bounced_at", "contact_points")
