@@ -146,11 +146,18 @@ def _refused(reply: Reply) -> Outcome:
     if later is not None:
         return later
     status = _status(reply.text)
+    if _is_full(reply, status):
+        return Failed(reason=_without_addresses(reply.text), code=_code(reply), where=Where.RECIPIENT)
     why = next((why for prefix, why in _BY_STATUS if status.startswith(prefix)), None)
     if reply.code in _CREDENTIALS or "relay" in reply.text.lower():
         why = Refusal.NOT_ALLOWED
     why = why or _BY_NUMBER[reply.stage].get(reply.code) or _OTHERWISE[reply.stage]
     return Refused(why=why, reason=f"{reply.stage}: {_without_addresses(reply.text)}", code=_code(reply))
+
+
+def _is_full(reply: Reply, status: str) -> bool:
+    """The mailbox is full: said to be for good, and it passes once its owner tidies up (RFC 3463 §3.3)."""
+    return status == "5.2.2" or (reply.code == 552 and not status and reply.stage is Stage.RECIPIENT)
 
 
 def _not_now(reply: Reply) -> Outcome | None:

@@ -7,7 +7,8 @@ officer saw is what leaves. Values that differ from person to person are filled 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -94,12 +95,14 @@ class Ready:
 class Personal(NamedTuple):
     """What differs from copy to copy: the delivery's names, and the recipient's links by the names of their holes.
 
-    sender: the number leased to this person and team, where the team has a choice.
+    sender: the number leased to this person and team, where the team has a choice. at: when it was claimed, by the
+    database's clock.
     """
 
     names: Names
     links: Mapping[str, str]
     sender: str = ""
+    at: datetime | None = None
 
 
 class Contents:
@@ -156,18 +159,18 @@ class Contents:
                 wants.append(Want(row.id, row.contact_point_id, row.team_id, row.channel, known.senders))
         return await leased(tx, wants)
 
-    def personal(self, rows: Sequence[Row], numbers: Mapping[int, str] | None = None) -> list[Personal]:
+    def personal(
+        self, rows: Sequence[Row], numbers: Mapping[int, str] | None = None, *, at: datetime | None = None
+    ) -> list[Personal]:
         """What differs from copy to copy, of each row: made for many at once. numbers: as `numbers` gave them."""
         names = names_of(self._keys, [row.id for row in rows], self._settings.mail_domain)
-        if not numbers:
-            return [Personal(*each) for each in zip(names, self._links(rows), strict=True)]
-        senders = [numbers.get(row.id, "") for row in rows]
-        return [Personal(*each) for each in zip(names, self._links(rows), senders, strict=True)]
+        senders = [numbers.get(row.id, "") for row in rows] if numbers else repeat("")
+        return [Personal(*each, at) for each in zip(names, self._links(rows), senders, strict=False)]
 
     def outgoing(self, delivery: Claimed, ready: Ready, personal: Personal | None = None) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
         to_many = ready.to_many
-        names, links, sender = personal or self.personal([delivery])[0]
+        names, links, sender, at = personal or self.personal([delivery])[0]
         if not (to_many or ready.has_links):
             links = {}
         attempt = attempt_token(self._keys, delivery.id, delivery.number) if ready.names_attempt else ""
@@ -181,7 +184,7 @@ class Contents:
                 values=links,
                 sender=sender or ready.sender,
                 urgent=urgent,
-                good_for_seconds=_seconds_left(delivery.expires_at) if ready.goes_stale else None,
+                good_for_seconds=_seconds_left(delivery.expires_at, at) if ready.goes_stale else None,
             )
         return Outgoing(
             attempt=attempt,
@@ -254,12 +257,9 @@ def _with_values(content: Content, values: Mapping[str, str]) -> Content:
     return replace(content, text=text)
 
 
-def _seconds_left(until: datetime) -> float:
-    """By this process's clock: it is only a length of time. At least one, for what started may arrive."""
-    return max((until - datetime.now(UTC)).total_seconds(), 1.0)
-
-
-_REPLIES = frozenset({NoticeKind.ACKNOWLEDGEMENT, NoticeKind.QUESTION, NoticeKind.HELP, NoticeKind.RECEIPT})
+def _seconds_left(until: datetime, at: datetime | None) -> float | None:
+    """At least one, for what started may arrive."""
+    return max((until - at).total_seconds(), 1.0) if at else None
 
 
 def key_of(row: Row) -> Key:

@@ -8,7 +8,7 @@ in bulk; no transaction is open across the network, and what is held in memory d
 import asyncio
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -126,11 +126,11 @@ class Pipeline:
     async def _claim(self) -> list[Held]:
         """One batch, its words compiled. Rows whose words cannot be made are held, and hold up nobody."""
         self._turn += 1
-        rows, words, numbers = await self._service.db.attempt(self._take, point="C3", by_index=True)
+        rows, words, numbers, at = await self._service.db.attempt(self._take, point="C3", by_index=True)
         made = self._contents.compiled(rows, words)
         poison: dict[str, list[int]] = {}
         ready = []
-        for row, personal in zip(rows, self._contents.personal(rows, numbers), strict=True):
+        for row, personal in zip(rows, self._contents.personal(rows, numbers, at=at), strict=True):
             found = made[row.id]
             if isinstance(found, str):
                 poison.setdefault(found, []).append(row.id)
@@ -141,7 +141,9 @@ class Pipeline:
             await self._service.db.attempt(partial(hold, ids=ids, owner=self._owner, reason=reason))
         return ready
 
-    async def _take(self, tx: Tx) -> tuple[list[Claimed], dict[Key, Words | str], Mapping[int, str]]:
+    async def _take(
+        self, tx: Tx
+    ) -> tuple[list[Claimed], dict[Key, Words | str], Mapping[int, str], datetime]:
         rows = await claim(
             tx,
             self.lane,
@@ -157,7 +159,7 @@ class Pipeline:
         await self._put_back(tx, strange)
         rows = [row for row in rows if row.channel in self._rows]
         words = await self._contents.load(tx, rows)
-        return rows, words, await self._contents.numbers(tx, rows, words)
+        return rows, words, await self._contents.numbers(tx, rows, words), tx.now
 
     # --- mark, as places come free -------------------------------------------------------------------
 

@@ -129,7 +129,7 @@ def test_a_message_id_leads_back_to_its_delivery() -> None:
         ("550 5.7.1 blocked", Refusal.CONTENT),
         ("554 5.7.1 relay access denied", Refusal.NOT_ALLOWED),
         ("530 5.7.0 authentication required", Refusal.NOT_ALLOWED),
-        ("552 5.2.2 mailbox full", Refusal.CONTENT),
+        ("552 5.2.2 mailbox full", Failed),
         ("554 no", Refusal.CONTENT),
         ("421 4.3.2 closing", Throttled),
         ("450 4.7.1 greylisted", Throttled),

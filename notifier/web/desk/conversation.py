@@ -11,8 +11,7 @@ from uuid import UUID
 from aiohttp import web
 from sqlalchemy import select
 
-from channels.base import Content, Estimate, Medium
-from channels.estimates import estimate
+from channels.base import Channel, Content, Estimate, Medium
 from notifier.db import Tx
 from notifier.delivery import tokens
 from notifier.errors import Conflict, Invalid, NotFound
@@ -24,7 +23,7 @@ from notifier.staff.roles import Act
 from notifier.web.context import see_other
 from notifier.web.desk.access import DeskRoute, Reader, id_in, show_desk
 from notifier.web.forms import Fields, Filled, Form, fields
-from notifier.web.service import database
+from notifier.web.service import database, service
 from templates import render
 from templates.languages import NAMES
 
@@ -132,7 +131,9 @@ async def _show(
             if each.delivery_id is not None
         }
         teams = await _other_teams(tx, found.team)
-    length = answer_length(found, form.text("text")) if is_checked else None
+    carrier = database(request).carriers.get(Medium.SMS, "")
+    by = service(request).channels.get(carrier)
+    length = answer_length(found, form.text("text"), by) if is_checked and by else None
     context: Mapping[str, Any] = {
         "talk": found,
         "form": form,
@@ -146,13 +147,13 @@ async def _show(
     return show_desk(request, "conversation.html", reader, status=status or default, **context)
 
 
-def answer_length(found: ConversationView, text: str) -> Estimate | None:
+def answer_length(found: ConversationView, text: str, by: Channel) -> Estimate | None:
     """What an answer costs as a text, with the words around it; None where it goes by another medium. Pure."""
     if found.medium is not Medium.SMS or not text.strip():
         return None
     variables = {"body": text, "team_name": found.team_name, "reference": found.reference}
     content = render.notice(ANSWER, Medium.SMS, found.language, variables)
-    return estimate(Content(medium=Medium.SMS, language=found.language, text=content.text))
+    return by.estimate(Content(medium=Medium.SMS, language=found.language, text=content.text))
 
 
 async def _other_teams(tx: Tx, team: UUID) -> list[tuple[str, str]]:

@@ -41,6 +41,9 @@ SENDER, RECIPIENT, TEXT = Stage
         (TEXT, "452 4.2.2 mailbox full", Failed, Where.RECIPIENT),
         (TEXT, "452 4.3.1 disk full", Failed, Where.DOMAIN),
         (TEXT, "451 4.4.2 link lost", Failed, Where.DOMAIN),
+        (RECIPIENT, "552 5.2.2 mailbox full", Failed, Where.RECIPIENT),
+        (RECIPIENT, "552 over quota", Failed, Where.RECIPIENT),
+        (TEXT, "552 5.2.2 mailbox full", Failed, Where.RECIPIENT),
     ],
 )
 def test_a_passing_refusal_says_whose_trouble_it_is(
@@ -59,7 +62,6 @@ def test_a_passing_refusal_says_whose_trouble_it_is(
         (SENDER, "550 no", Refusal.NOT_ALLOWED),
         (SENDER, "552 too large", Refusal.CONTENT),
         (RECIPIENT, "550 5.1.1 no such user", Refusal.BAD_ADDRESS),
-        (RECIPIENT, "552 5.2.2 mailbox full", Refusal.CONTENT),
         (RECIPIENT, "530 5.7.0 sign in first", Refusal.NOT_ALLOWED),
         (TEXT, "550 5.1.1 gone", Refusal.BAD_ADDRESS),
         (TEXT, "552 too large", Refusal.CONTENT),
