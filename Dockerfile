@@ -6,12 +6,12 @@ RUN pip install --no-cache-dir uv
 WORKDIR /app
 COPY pyproject.toml README.md LICENSE ./
 # The packages first: they change less often than our code.
-RUN uv sync --no-dev --extra speed --no-install-project
+RUN uv sync --no-dev --extra speed --extra push --no-install-project
 COPY notifier notifier
 COPY channels channels
 COPY subscribers subscribers
 COPY templates templates
-RUN uv sync --no-dev --extra speed --no-editable
+RUN uv sync --no-dev --extra speed --extra push --no-editable
 
 FROM python:3.12-slim AS service
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1

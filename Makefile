@@ -29,7 +29,7 @@ help:
 	@echo 'make check   format, lint, types and the direction of imports'
 
 demo: python $(OWN_UV)
-	@$(RUN) --no-dev notifier demo --stand-ins "python -m tests.fakes" $(ARGS)
+	@$(RUN) --no-dev --extra push notifier demo --stand-ins "python -m tests.fakes" $(ARGS)
 
 # Forty processes are started: compile the packages once, even where the machine forbids it by default.
 test: export PYTHONDONTWRITEBYTECODE :=

@@ -17,6 +17,7 @@ from tests.fakes.box import keep_showing
 from tests.fakes.control import Control, StandIn
 from tests.fakes.firetext import API_KEY, FakeFiretext
 from tests.fakes.mastodon import FakeMastodon
+from tests.fakes.push import FakePush
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN, FakeTwilio
 from tests.fakes.x import FakeX
@@ -25,10 +26,12 @@ LOGS = {
     "smtp": "mail",
     "twilio": "texts",
     "firetext": "texts-firetext",
+    "push": "notifications",
     "x": "posts",
     "mastodon": "posts-mastodon",
     "bluesky": "posts-bluesky",
 }
+PUSH_KEY = "ejo6nfYwzHNJnXc4d1oIf5OTAzcGmKcdgSJNPFyTGPk"  # nobody else's
 NAMES = (*LOGS, "control")
 # The accounts of the demo's teams, as `notifier.cli.borough` gives them.
 TOOTS = {f"stand-in-{number}": f"@queensvale{number}@social.queensvale.example" for number in range(1, 5)}
@@ -74,6 +77,7 @@ def made(asked: argparse.Namespace) -> dict[str, StandIn]:
             hooks_url=asked.hooks_url,
         ),
         "firetext": FakeFiretext(**at["firetext"], log=logs["firetext"]),
+        "push": FakePush(**at["push"], log=logs["push"]),
         "x": FakeX(**at["x"], log=logs["x"]),
         "mastodon": FakeMastodon(TOOTS, **at["mastodon"], log=logs["mastodon"]),
         "bluesky": FakeBluesky(SKEETS, **at["bluesky"], log=logs["bluesky"]),
@@ -83,7 +87,7 @@ def made(asked: argparse.Namespace) -> dict[str, StandIn]:
 def settings(asked: argparse.Namespace, stand_ins: dict[str, StandIn]) -> dict[str, str]:
     """With which the service sends to them. FireText stands by for Twilio."""
     return {
-        "NOTIFIER_CHANNELS": "email_smtp,sms_twilio,sms_firetext,social_x,social_mastodon,social_bluesky",
+        "NOTIFIER_CHANNELS": "email_smtp,sms_twilio,sms_firetext,push_web,social_x,social_mastodon,social_bluesky",
         "NOTIFIER_SMTP_URL": stand_ins["smtp"].url,
         "NOTIFIER_TWILIO_ACCOUNT_SID": asked.account_sid,
         "NOTIFIER_TWILIO_AUTH_TOKEN": asked.auth_token,
@@ -92,6 +96,9 @@ def settings(asked: argparse.Namespace, stand_ins: dict[str, StandIn]) -> dict[s
         "NOTIFIER_FIRETEXT_API_KEY": API_KEY,
         "NOTIFIER_FIRETEXT_HOOK_KEYS": "stand-in-hook-secret",
         "NOTIFIER_FIRETEXT_SENDERS": "+447700900980",
+        "NOTIFIER_PUSH_URL": stand_ins["push"].url,
+        "NOTIFIER_PUSH_VAPID_KEY": PUSH_KEY,
+        "NOTIFIER_PUSH_CONTACT": "mailto:push@queensvale.example",
         "NOTIFIER_MASTODON_API_URL": stand_ins["mastodon"].url,
         "NOTIFIER_MASTODON_ACCOUNTS": " ".join(f"{account}={token}" for token, account in TOOTS.items()),
         "NOTIFIER_BLUESKY_API_URL": stand_ins["bluesky"].url,

@@ -15,6 +15,7 @@ import yaml
 from channels.registry import find
 from notifier import config, runtime
 from notifier.cli import notifier
+from tests.fakes import firetext
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
@@ -40,7 +41,7 @@ def test_compose_itself_can_read_the_file() -> None:
 def test_every_setting_is_one_we_know_and_makes_sense(name: str) -> None:
     settings = _settings(name).settings
     assert config.secret_ring(settings)
-    assert set(runtime.carriers(settings.channels)) >= {"email", "sms", "social"}
+    assert set(runtime.carriers(settings.channels)) >= {"email", "sms", "social", "push"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -77,9 +78,13 @@ def test_the_fakes_are_where_the_service_looks_for_them_and_sign_as_it_expects()
     environment = SERVICES["worker_one"]["environment"]
     assert environment["NOTIFIER_SMTP_URL"] == f"smtp://fakes:{options['--smtp-port']}"
     assert environment["NOTIFIER_TWILIO_API_URL"] == f"http://fakes:{options['--twilio-port']}"
-    assert environment["NOTIFIER_X_API_URL"] == f"http://fakes:{options['--x-port']}"
+    for name in ("x", "firetext", "mastodon", "bluesky"):
+        assert environment[f"NOTIFIER_{name.upper()}_API_URL"] == f"http://fakes:{options[f'--{name}-port']}"
+    assert environment["NOTIFIER_PUSH_URL"] == f"http://fakes:{options['--push-port']}"
+    assert environment["NOTIFIER_FIRETEXT_API_KEY"] == firetext.API_KEY
     assert environment["NOTIFIER_TWILIO_AUTH_TOKEN"] == options["--auth-token"]
     assert urlsplit(options["--hooks-url"]).hostname == "web"
+    assert environment["NOTIFIER_OUTBOX_DIR"] == options["--outbox"]
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
