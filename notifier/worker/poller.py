@@ -58,7 +58,8 @@ class Poller:
             await self._fail(taken, f"asking failed: {type(error).__name__}")
             return False
         await self._db.attempt(
-            lambda tx: polls.keep(tx, taken, events, cursor, factor=self._factor), point="C7"
+            lambda tx: polls.keep(tx, taken, events, cursor, factor=self._factor),
+            point="C7" if events else "",
         )
         if events:
             log.info("polled", channel=name, events=len(events))

@@ -1,9 +1,10 @@
 """Posts on Bluesky: one record for a delivery, sessions that run out, links, and what people say."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -230,11 +231,13 @@ async def test_what_was_said_before_yesterday_is_not_told(
     assert [event.text for event in (await heard(channel))[0]] == ["new"]
 
 
-@pytest.mark.parametrize(("answer", "least"), [(bluesky.throttled(300), 250), (Trouble.FAIL_AS_HTML, 0)])
+@pytest.mark.parametrize(
+    ("answer", "least"), [(partial(bluesky.throttled, 300), 250), (lambda: Trouble.FAIL_AS_HTML, 0)]
+)
 async def test_a_server_that_cannot_be_asked_says_when_it_can(
-    channel: SocialBluesky, server: FakeBluesky, answer: Answer | Trouble, least: int
+    channel: SocialBluesky, server: FakeBluesky, answer: Callable[[], Answer | Trouble], least: int
 ) -> None:
-    server.script("notifications", answer)
+    server.script("notifications", answer())
     with pytest.raises(CannotPoll) as error:
         await channel.poll("")
     assert least <= error.value.after_seconds <= 300

@@ -1,8 +1,9 @@
 """Posts on Mastodon: what each answer means, how a second try is known, and what people say."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -212,12 +213,16 @@ async def test_what_was_said_before_yesterday_is_not_told(
 
 @pytest.mark.parametrize(
     ("answer", "least"),
-    [(mastodon.throttled(300), 250), (mastodon.UNAUTHORISED, 0), (Trouble.FAIL_AS_HTML, 0)],
+    [
+        (partial(mastodon.throttled, 300), 250),
+        (lambda: mastodon.UNAUTHORISED, 0),
+        (lambda: Trouble.FAIL_AS_HTML, 0),
+    ],
 )
 async def test_a_server_that_cannot_be_asked_says_when_it_can(
-    channel: SocialMastodon, server: FakeMastodon, answer: Answer | Trouble, least: int
+    channel: SocialMastodon, server: FakeMastodon, answer: Callable[[], Answer | Trouble], least: int
 ) -> None:
-    server.script("notifications", answer)
+    server.script("notifications", answer())
     with pytest.raises(CannotPoll) as error:
         await channel.poll("")
     assert least <= error.value.after_seconds <= 300
