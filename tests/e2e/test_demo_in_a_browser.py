@@ -34,7 +34,11 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     process = Notifier(settings, "demo", "--stand-ins", stand_ins, log=tmp_path / "demo.log", folder=tmp_path)
     process.start()
     try:
-        await until(lambda: "Nothing real is sent" in process.said(), seconds=60, what="the demo is up")
+        try:
+            await until(lambda: "Nothing real is sent" in process.said(), seconds=60, what="the demo is up")
+        except AssertionError as late:
+            log = (tmp_path / "demo" / "log.jsonl").read_text()[-3000:]
+            raise AssertionError(f"{late}\n{process.said()}\n{log}") from None
         yield f"http://127.0.0.1:{port}"
         assert process.stop() == 0, process.said()
     finally:
