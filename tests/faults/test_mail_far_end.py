@@ -95,7 +95,7 @@ async def test_trouble_of_one_domain_is_told_from_trouble_of_the_server(
     ("reply", "why"),
     [
         ("550 5.1.1 no such user", Refusal.BAD_ADDRESS),
-        ("552 5.2.2 mailbox full", Refusal.CONTENT),
+        ("552 5.3.4 too large", Refusal.CONTENT),
         ("554 5.7.1 looks like spam", Refusal.CONTENT),
     ],
 )
