@@ -14,6 +14,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from html import unescape
 from urllib.parse import urlsplit
 
+from channels import list_headers
 from channels.dkim_checking import fault_of, signatures_of
 from channels.mail_records import Finding, Level, bad, ok, warn
 
@@ -103,14 +104,16 @@ def _of_date(date: str, now: datetime) -> Iterator[Finding]:
 
 def _of_stopping(mail: EmailMessage) -> Iterator[Finding]:
     """RFC 8058 §3.1: an https address, and the word that a POST to it is enough."""
-    links = re.findall(r"<([^<>]*)>", str(mail.get("List-Unsubscribe", "")))
-    if str(mail.get("List-Unsubscribe-Post", "")).strip() != "List-Unsubscribe=One-Click" or not links:
+    post = str(mail.get("List-Unsubscribe-Post", ""))
+    found = list_headers.read(str(mail.get("List-Unsubscribe", "")), post)
+    if not found.uris or not post:
         yield bad(
             "one-click", "Gmail and Yahoo ask for List-Unsubscribe and List-Unsubscribe-Post in mail to many"
         )
-    elif not any(link.startswith("https://") for link in links):
+    elif not found.one_click:
         yield bad(
-            "one-click", "The address in List-Unsubscribe must begin with https://: set NOTIFIER_BASE_URL"
+            "one-click",
+            "One click needs an address in List-Unsubscribe that begins with https://: set NOTIFIER_BASE_URL",
         )
     else:
         yield ok("one-click", "One press in the mail program ends the mails")
