@@ -68,11 +68,18 @@ def pytest_sessionstart() -> None:
     event.listen(Engine, "engine_connect", share)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+MANY_CASES = 4  # of one test: then each is tried on one of the two databases, in turn
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What waits (leases, browsers) runs beside what computes; whole files, and what takes longest comes first.
 
-    `make test` hands files out in this order.
+    `make test` hands files out in this order. `make faults` tries every case on both databases.
     """
+    if config.getoption("--faults") != "all":
+        left_out = set(_tried_on_the_other(items))
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
     by_file: dict[Path, list[pytest.Item]] = {}
     for item in items:
         by_file.setdefault(item.path, []).append(item)
@@ -84,6 +91,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         file: (number + 0.5) / len(kind) for kind in (waits, computes) for number, file in enumerate(kind)
     }
     items[:] = [item for file in sorted(place, key=lambda file: place[file]) for item in by_file[file]]
+
+
+def _tried_on_the_other(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Of a test with many cases, the first on one database, the second on the other, and so on: those left out."""
+    tests: dict[tuple[Path, str], dict[str, list[pytest.Item]]] = {}
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if not isinstance(item, pytest.Function) or callspec is None or "database_url" not in callspec.params:
+            continue
+        case = callspec.id.replace(callspec.params["database_url"], "", 1)
+        cases = tests.setdefault((item.path, item.originalname), {})
+        cases.setdefault(case, []).append(item)
+    for cases in tests.values():
+        both = [found for found in cases.values() if len(found) == 2]
+        for number, found in enumerate(both if len(both) >= MANY_CASES else ()):
+            yield found[number % 2]
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,7 @@ from channels.sns import MAX_CERTIFICATE, MOST_AT_ONCE, Sns, fields_of
 from tests.fakes import ses
 from tests.fakes.web import Answer, Trouble
 from tests.processes import free_port
+from tests.providers import until
 
 HOOK = "https://link.example/hooks/email_ses"
 SEND = json.dumps({"eventType": "Send", "mail": {"messageId": "m"}, "send": {}})
@@ -145,6 +146,7 @@ async def test_strangers_cannot_make_us_fetch_without_end(amazon: ses.FakeSns, s
     fields = ses.sign(amazon.fields(SEND))
     named = [f"https://{ses.HOST}/SimpleNotificationService-{n}.pem" for n in range(10)]
     asked = [asyncio.create_task(sns.is_signed(fields | {"SigningCertURL": url})) for url in named]
+    await until(lambda: len(amazon.fetched) >= MOST_AT_ONCE, seconds=5, what="some are fetched")
     await asyncio.sleep(0.05)
     assert len(amazon.fetched) == MOST_AT_ONCE
     await sns.close()
@@ -157,8 +159,7 @@ async def test_closing_ends_a_fetch_and_leaves_it_open_for_whoever_waits(
 ) -> None:
     amazon.script("pem", Trouble.HANG)
     waiting = asyncio.create_task(sns.is_signed(ses.sign(amazon.fields(SEND))))
-    await asyncio.sleep(0.05)
-    assert amazon.fetched
+    await until(lambda: bool(amazon.fetched), seconds=5, what="it is fetched")
     await sns.close()
     with pytest.raises(CannotVerify):
         await waiting

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
 from notifier.db import Database
@@ -17,6 +18,13 @@ from subscribers import contact_points
 from tests.world import BOROUGH, World, make_people, make_places, ward
 
 EMAIL, PASSWORD = "j.rai@force.example", "copper kettle lane"
+
+
+@pytest.fixture(autouse=True)
+def cheap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes that cost little, but where the cost is what is tried."""
+    if "nobody" not in request.node.name:
+        monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 @pytest.fixture
