@@ -68,7 +68,9 @@ def pytest_sessionstart() -> None:
     event.listen(Engine, "engine_connect", share)
 
 
-MANY_CASES = 4  # of one test: then each is tried on one of the two databases, in turn
+MANY_CASES = 3  # of one test: then each is tried on one of the two databases, in turn
+# Files about pages and forms: so are their tests, for what their rows do is tried on both elsewhere.
+PAGES = ("test_desk_", "test_public_", "test_api", "test_staff", "test_feeds", "test_push", "test_web_")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -101,8 +103,9 @@ def _tried_on_the_other(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if not isinstance(item, pytest.Function) or callspec is None or "database_url" not in callspec.params:
             continue
         case = callspec.id.replace(callspec.params["database_url"], "", 1)
-        cases = tests.setdefault((item.path, item.originalname), {})
-        cases.setdefault(case, []).append(item)
+        is_page = item.path.name.startswith(PAGES)
+        cases = tests.setdefault((item.path, "" if is_page else item.originalname), {})
+        cases.setdefault(f"{item.originalname} {case}", []).append(item)
     for cases in tests.values():
         both = [found for found in cases.values() if len(found) == 2]
         for number, found in enumerate(both if len(both) >= MANY_CASES else ()):
