@@ -7,7 +7,7 @@
 import os
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +22,7 @@ from notifier import failpoints
 
 PREFIX = "NOTIFIER_"
 Names = Annotated[list[str], NoDecode]
+Variables = Callable[[Sequence[str] | None], Collection[str]]  # of these channels, or of all
 
 
 class BadConfiguration(Exception):
@@ -257,16 +258,19 @@ class Environment:
         }
 
 
+def no_variables(_names: Sequence[str] | None) -> Collection[str]:
+    """Where there are no channels."""
+    return ()
+
+
 def read(
-    channel_variables: Callable[[], Collection[str]] = tuple, *, defaults: Mapping[str, str] | None = None
+    channel_variables: Variables = no_variables, *, defaults: Mapping[str, str] | None = None
 ) -> Environment:
     """The settings from `.env` and the environment, which wins; defaults where neither says. Raises BadConfiguration."""
     return build({**(defaults or {}), **_dot_env(Path(".env")), **os.environ}, channel_variables)
 
 
-def build(
-    mapping: Mapping[str, str], channel_variables: Callable[[], Collection[str]] = tuple
-) -> Environment:
+def build(mapping: Mapping[str, str], channel_variables: Variables = no_variables) -> Environment:
     """Settings from an explicit mapping. Raises BadConfiguration with a sentence for each fault."""
     ours = {name: value for name, value in mapping.items() if name.startswith(PREFIX)}
     _refuse_unknown(ours, channel_variables)
@@ -310,15 +314,15 @@ def secret_ring(settings: Settings) -> list[str]:
     return path.read_text().split()
 
 
-def _refuse_unknown(ours: Mapping[str, str], channel_variables: Callable[[], Collection[str]]) -> None:
-    """channel_variables is asked only where a name is not the service's own: it imports every provider's SDK."""
+def _refuse_unknown(ours: Mapping[str, str], channel_variables: Variables) -> None:
+    """The open channels are asked first, and all only where a name is none of theirs: that imports every provider's SDK."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     others = [name for name in sorted(ours) if name not in known and not name.startswith(f"{PREFIX}TEST_")]
-    if others:
-        known |= set(channel_variables())
+    for names in (ours.get(f"{PREFIX}CHANNELS", "").replace(",", " ").split(), None):
+        if others:
+            known |= set(channel_variables(names))
+            others = [name for name in others if name not in known]
     for name in others:
-        if name in known:
-            continue
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else "; `notifier config` lists those there are"
         raise BadConfiguration(f"{name} is not a setting{hint}")

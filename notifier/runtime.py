@@ -49,9 +49,10 @@ def environment() -> Environment:
     return config.read(channel_variables)
 
 
-def channel_variables() -> set[str]:
-    """Every variable an installed channel reads."""
-    return {variable.name for name in installed() for variable in find(name).variables}
+def channel_variables(names: Sequence[str] | None = None) -> set[str]:
+    """Every variable these channels read, of those that are installed; None: all of them."""
+    asked = installed() if names is None else [name for name in names if name in installed()]
+    return {variable.name for name in asked for variable in find(name).variables}
 
 
 def carriers(names: Sequence[str], weights: Sequence[str] = ()) -> Carriers:
