@@ -4,6 +4,7 @@ Each reads the settings of `email_smtp` under a prefix of its own, so that sever
 `email_ses`, `email_mailgun` and `email_postmark`; `verify` and `parse` are theirs.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
@@ -52,16 +53,16 @@ class EmailProvider(EmailSmtp):
         made.configure(env)
         return made
 
+    @abstractmethod
     def configure(self, env: Mapping[str, str]) -> None:
         """Read the provider's own settings. NotConfigured names the first one missing."""
-        raise NotImplementedError
 
     def further_headers(self, message: Outgoing) -> Mapping[str, str]:
         return {**message.headers, **self.headers_of(message)}
 
+    @abstractmethod
     def headers_of(self, message: Outgoing) -> Mapping[str, str]:
         """Headers that tell the provider the attempt's token, and which it takes out."""
-        raise NotImplementedError
 
     def answer(self) -> HookReply:
         return HookReply()

@@ -68,7 +68,7 @@ def pytest_sessionstart() -> None:
     event.listen(Engine, "engine_connect", share)
 
 
-MANY_CASES = 3  # of one test: then each is tried on one of the two databases, in turn
+MANY_CASES = 2  # of one test: then each is tried on one of the two databases, in turn
 # Files about pages and forms: so are their tests, for what their rows do is tried on both elsewhere.
 PAGES = ("test_desk_", "test_public_", "test_api", "test_staff", "test_feeds", "test_push", "test_web_")
 

@@ -40,7 +40,7 @@ async def test_workers_killed_again_and_again_lose_nothing_and_flag_every_repeat
     size: Size,
     record_fault: Record,
 ) -> None:
-    url, kills, people = new_durable_database(kind), size(15, 50), size(60, 150)
+    url, kills, people = new_durable_database(kind), size(10, 50), size(50, 150)
     redis_url = redis_server.url if kind == "postgresql" else ""
     async with providers() as ends, drill(url, ends, people) as stage:
         workers = [

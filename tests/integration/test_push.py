@@ -13,11 +13,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import func, select
 
 from channels import vapid
-from channels.base import Content, Medium
 from channels.memory import Memory
 from channels.push_web import PushWeb
 from channels.registry import Channels
-from channels.words import compile_words, read_words
 from notifier import config
 from notifier.broadcast import approve, draft, plan, report
 from notifier.broadcast.preferences import Change, change_preferences
@@ -402,15 +400,3 @@ async def test_the_worker_serves_the_whole_site_and_is_looked_at_afresh(house: H
     assert "start_url" not in said  # it opens where it was added: at the area's page
     for icon in said["icons"]:
         assert (await house.client.get(icon["src"])).content_type == "image/png"
-
-
-def test_channels_that_keep_words_keep_where_a_notification_leads() -> None:
-    content = Content(
-        medium=Medium.PUSH,
-        language="en",
-        text="x",
-        link="https://a.example",
-        actions=(("Stop", "https://b.example"),),
-    )
-    words = read_words(compile_words(content).fill({}))
-    assert (words.link, words.actions) == ("https://a.example", [["Stop", "https://b.example"]])
