@@ -71,7 +71,8 @@ def require_room(content: Content, found: Estimate | None = None, *, max_parts: 
     if not content.text.strip():
         raise CannotExpress("There are no words to send")
     if found.limit is not None and found.length > found.limit:
-        raise CannotExpress(f"{found.length - found.limit} characters too long for {_NAMES[content.medium]}")
+        why = f"{found.length - found.limit} characters too long for {_NAMES[content.medium]}"
+        raise CannotExpress(". ".join([why, *found.notes[:1]]) if content.medium is Medium.SMS else why)
     if content.medium is Medium.SMS and found.parts > max_parts:  # pairs that may not be split leave gaps
         raise CannotExpress(f"Too long for a text: {found.parts} parts, and {max_parts} is the most")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from tests.fakes.bluesky import FakeBluesky
 from tests.fakes.box import keep_showing
 from tests.fakes.control import Control, StandIn
-from tests.fakes.firetext import API_KEY, FakeFiretext
 from tests.fakes.mastodon import FakeMastodon
+from tests.fakes.mmg import API_KEY, FakeMmg
 from tests.fakes.push import FakePush
 from tests.fakes.smtp import FakeSmtp
 from tests.fakes.twilio import ACCOUNT_SID, AUTH_TOKEN, FakeTwilio
@@ -25,7 +25,7 @@ from tests.fakes.x import FakeX
 LOGS = {
     "smtp": "mail",
     "twilio": "texts",
-    "firetext": "texts-firetext",
+    "mmg": "texts-mmg",
     "push": "notifications",
     "x": "posts",
     "mastodon": "posts-mastodon",
@@ -76,7 +76,7 @@ def made(asked: argparse.Namespace) -> dict[str, StandIn]:
             calls_back=not asked.no_callbacks,
             hooks_url=asked.hooks_url,
         ),
-        "firetext": FakeFiretext(**at["firetext"], log=logs["firetext"]),
+        "mmg": FakeMmg(**at["mmg"], log=logs["mmg"]),
         "push": FakePush(**at["push"], log=logs["push"]),
         "x": FakeX(**at["x"], log=logs["x"]),
         "mastodon": FakeMastodon(TOOTS, **at["mastodon"], log=logs["mastodon"]),
@@ -85,17 +85,17 @@ def made(asked: argparse.Namespace) -> dict[str, StandIn]:
 
 
 def settings(asked: argparse.Namespace, stand_ins: dict[str, StandIn]) -> dict[str, str]:
-    """With which the service sends to them. FireText stands by for Twilio."""
+    """With which the service sends to them. MMG stands by for Twilio."""
     return {
-        "NOTIFIER_CHANNELS": "email_smtp,sms_twilio,sms_firetext,push_web,social_x,social_mastodon,social_bluesky",
+        "NOTIFIER_CHANNELS": "email_smtp,sms_twilio,sms_mmg,push_web,social_x,social_mastodon,social_bluesky",
         "NOTIFIER_SMTP_URL": stand_ins["smtp"].url,
         "NOTIFIER_TWILIO_ACCOUNT_SID": asked.account_sid,
         "NOTIFIER_TWILIO_AUTH_TOKEN": asked.auth_token,
         "NOTIFIER_TWILIO_API_URL": stand_ins["twilio"].url,
-        "NOTIFIER_FIRETEXT_API_URL": stand_ins["firetext"].url,
-        "NOTIFIER_FIRETEXT_API_KEY": API_KEY,
-        "NOTIFIER_FIRETEXT_HOOK_KEYS": "stand-in-hook-secret",
-        "NOTIFIER_FIRETEXT_SENDERS": "+447700900980",
+        "NOTIFIER_MMG_API_URL": stand_ins["mmg"].url,
+        "NOTIFIER_MMG_API_KEY": API_KEY,
+        "NOTIFIER_MMG_HOOK_KEYS": "stand-in-hook-secret",
+        "NOTIFIER_MMG_SENDERS": "+447700900980",
         "NOTIFIER_PUSH_URL": stand_ins["push"].url,
         "NOTIFIER_PUSH_VAPID_KEY": PUSH_KEY,
         "NOTIFIER_PUSH_CONTACT": "mailto:push@queensvale.example",

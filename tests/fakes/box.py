@@ -16,7 +16,7 @@ from channels.base import Medium
 from channels.email_smtp import delivery_of
 from channels.outbox import Kept, write_one
 from channels.words import Words
-from tests.fakes import bluesky, firetext, mastodon, x
+from tests.fakes import bluesky, mastodon, mmg, x
 from tests.fakes.ledger import Ledger
 from tests.fakes.push import AcceptedPush
 from tests.fakes.smtp import AcceptedMail
@@ -90,9 +90,9 @@ def _(row: AcceptedText) -> Kept:
 
 
 @kept.register
-def _(row: firetext.AcceptedText) -> Kept:
+def _(row: mmg.AcceptedText) -> Kept:
     return Kept(
-        attempt=f"firetext-{token_hex(8)}",
+        attempt=f"mmg-{token_hex(8)}",
         delivery=row.reference,
         medium=Medium.SMS,
         to=row.to,

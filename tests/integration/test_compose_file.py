@@ -15,7 +15,7 @@ import yaml
 from channels.registry import find
 from notifier import config, runtime
 from notifier.cli import notifier
-from tests.fakes import firetext
+from tests.fakes import mmg
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
@@ -78,10 +78,10 @@ def test_the_fakes_are_where_the_service_looks_for_them_and_sign_as_it_expects()
     environment = SERVICES["worker_one"]["environment"]
     assert environment["NOTIFIER_SMTP_URL"] == f"smtp://fakes:{options['--smtp-port']}"
     assert environment["NOTIFIER_TWILIO_API_URL"] == f"http://fakes:{options['--twilio-port']}"
-    for name in ("x", "firetext", "mastodon", "bluesky"):
+    for name in ("x", "mmg", "mastodon", "bluesky"):
         assert environment[f"NOTIFIER_{name.upper()}_API_URL"] == f"http://fakes:{options[f'--{name}-port']}"
     assert environment["NOTIFIER_PUSH_URL"] == f"http://fakes:{options['--push-port']}"
-    assert environment["NOTIFIER_FIRETEXT_API_KEY"] == firetext.API_KEY
+    assert environment["NOTIFIER_MMG_API_KEY"] == mmg.API_KEY
     assert environment["NOTIFIER_TWILIO_AUTH_TOKEN"] == options["--auth-token"]
     assert urlsplit(options["--hooks-url"]).hostname == "web"
     assert environment["NOTIFIER_OUTBOX_DIR"] == options["--outbox"]
