@@ -109,7 +109,7 @@ async def kill(victim: Forked, stage: Drill, dice: random.Random) -> int:
     return 2
 
 
-@pytest.mark.parametrize(("message_kind", "most_seconds", "factor"), [("news", 75, 0.1), ("alert", 20, 0.2)])
+@pytest.mark.parametrize(("message_kind", "most_seconds", "factor"), [("news", 75, 0.2), ("alert", 20, 0.2)])
 async def test_what_a_dead_worker_had_only_claimed_is_taken_over_in_time(
     message_kind: str,
     most_seconds: int,
