@@ -34,7 +34,7 @@ demo: python $(OWN_UV)
 # Forty processes are started: compile the packages once, even where the machine forbids it by default.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: python $(OWN_UV)
-	@$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: python $(OWN_UV)
 	@$(RUN) --extra speed python -m benchmarks $(ARGS)

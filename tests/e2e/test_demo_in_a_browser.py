@@ -35,7 +35,7 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     process.start()
     try:
         try:
-            await until(lambda: "Nothing real is sent" in process.said(), seconds=60, what="the demo is up")
+            await until(lambda: "Nothing real is sent" in process.said(), seconds=90, what="the demo is up")
         except AssertionError as late:
             log = (tmp_path / "demo" / "log.jsonl").read_text()[-3000:]
             raise AssertionError(f"{late}\n{process.said()}\n{log}") from None
