@@ -44,10 +44,8 @@ class Reader:
             try:
                 async with asyncio.timeout(LONGEST_SECONDS):
                     found = await self._ask(raw[: mailtree.MAX_RAW])
-            except (
-                BaseException
-            ) as error:  # whatever it was, what the process says next answers nobody's question
-                await self._end()
+            except BaseException as error:
+                await self._end()  # what it says next would answer nobody's question
                 if isinstance(error, TimeoutError):
                     raise TooCostly("it took too long to read") from None
                 raise

@@ -34,8 +34,10 @@ LOGS = {
 PUSH_KEY = "ejo6nfYwzHNJnXc4d1oIf5OTAzcGmKcdgSJNPFyTGPk"  # nobody else's
 NAMES = (*LOGS, "control")
 # The accounts of the demo's teams, as `notifier.cli.borough` gives them.
-TOOTS = {f"stand-in-{number}": f"@queensvale{number}@social.queensvale.example" for number in range(1, 5)}
-SKEETS = {
+ON_MASTODON = {
+    f"stand-in-{number}": f"@queensvale{number}@social.queensvale.example" for number in range(1, 5)
+}
+ON_BLUESKY = {
     f"team{number}.queensvale.example": (f"stand-in-{number}", f"did:plc:queensvale{number}")
     for number in range(1, 5)
 }
@@ -79,8 +81,8 @@ def made(asked: argparse.Namespace) -> dict[str, StandIn]:
         "mmg": FakeMmg(**at["mmg"], log=logs["mmg"]),
         "push": FakePush(**at["push"], log=logs["push"]),
         "x": FakeX(**at["x"], log=logs["x"]),
-        "mastodon": FakeMastodon(TOOTS, **at["mastodon"], log=logs["mastodon"]),
-        "bluesky": FakeBluesky(SKEETS, **at["bluesky"], log=logs["bluesky"]),
+        "mastodon": FakeMastodon(ON_MASTODON, **at["mastodon"], log=logs["mastodon"]),
+        "bluesky": FakeBluesky(ON_BLUESKY, **at["bluesky"], log=logs["bluesky"]),
     }
 
 
@@ -100,9 +102,11 @@ def settings(asked: argparse.Namespace, stand_ins: dict[str, StandIn]) -> dict[s
         "NOTIFIER_PUSH_VAPID_KEY": PUSH_KEY,
         "NOTIFIER_PUSH_CONTACT": "mailto:push@queensvale.example",
         "NOTIFIER_MASTODON_API_URL": stand_ins["mastodon"].url,
-        "NOTIFIER_MASTODON_ACCOUNTS": " ".join(f"{account}={token}" for token, account in TOOTS.items()),
+        "NOTIFIER_MASTODON_ACCOUNTS": " ".join(
+            f"{account}={token}" for token, account in ON_MASTODON.items()
+        ),
         "NOTIFIER_BLUESKY_API_URL": stand_ins["bluesky"].url,
-        "NOTIFIER_BLUESKY_ACCOUNTS": " ".join(f"{handle}={word}" for handle, (word, _) in SKEETS.items()),
+        "NOTIFIER_BLUESKY_ACCOUNTS": " ".join(f"{handle}={word}" for handle, (word, _) in ON_BLUESKY.items()),
         "NOTIFIER_X_API_URL": stand_ins["x"].url,
         "NOTIFIER_X_CONSUMER_KEY": "stand-in",
         "NOTIFIER_X_CONSUMER_SECRET": "stand-in",
