@@ -153,12 +153,22 @@ class LocalCounters(Counters):
 
 
 class RedisCounters(Counters):
-    """Counts in Redis, for every process that uses the same one. clock: instead of Redis's own, for tests."""
+    """Counts in Redis, for every process that uses the same one.
 
-    def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
+    clock: instead of Redis's own, for tests. patience_seconds: an answer later than this is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._clock = clock
+        self._patience = patience_seconds
         self._redis: Any = Redis.from_url(
-            url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
+            url, socket_timeout=patience_seconds, socket_connect_timeout=patience_seconds
         )
         self._script = self._redis.register_script(
             files("notifier.delivery").joinpath("bucket.lua").read_text()
@@ -200,7 +210,7 @@ class RedisCounters(Counters):
     async def _run(self, act: str, names: Sequence[str], words: Sequence[Any]) -> Any:
         clock = repr(self._clock()) if self._clock else ""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience):
                 return await self._script(keys=[PREFIX + name for name in names], args=[act, clock, *words])
         except (RedisError, OSError, TimeoutError) as error:
             raise CountersLost from error
