@@ -37,18 +37,19 @@ class Reason:
 _ABOUT_US = (
     "after mail from", "reply to mail from", "response to mail from", "sender address", "sender domain", "domain of sender", "sender~rejected", "sender~denied",
     "sender~invalid", "sender~not accepted", "sender~not exist", "sender~not found", "sender verify", "unroutable sender", "unrouteable sender", "mail from~reject",
+    "blacklisted", "black listed", "too many invalid", "too many unknown", "too many bad recipients", "verification failed for",
 )  # fmt: skip
 _FULL = (
     "mailbox~full", "mailbox~exceed", "mail box~full", "inbox~full", "full mailbox", "mailbox for~full", "account is full", "folder is full",
     "quota~exceed", "exceed~quota", "over quota", "overquota", "over~quota", "disk quota", "quota violation", "quota full", "out of storage",
     "exceed~storage", "exceed~mailbox size", "mailbox size limit", "mailbox size exceed", "not enough storage space", "insufficient~storage space",
-    "insufficient disk", "not enough disk", "too many messages in", "too much mail data", "mailbox too large", "mailbox has exceeded",
+    "insufficient disk", "not enough disk", "too many messages in", "too many messages on", "too much mail data", "mailbox too large", "mailbox has exceeded",
     "postfach~voll", "bo\u00eete~pleine", "boite~pleine", "buz\u00f3n~lleno", "cuota", "casella~piena", "\u6e80\u6761\u3044", "\u4e00\u676f\u306e\u305f\u3081",
 )  # fmt: skip
 _GONE = (
     "user unknown", "unknown user", "user is unknown", "user~not found", "user~not exist", "user~doesn't exist", "no such user", "no such mailbox",
     "no such recipient", "no such person", "no such account", "no such address", "no such local", "no such domain", "no such host", "no such email",
-    "unknown recipient", "unknown local", "unknown address", "unknown mailbox", "unknown account", "recipient unknown", "recipient~not found",
+    "addressee unknown", "expired account", "address lookup~failed", "does not handle mail", "unknown recipient", "unknown local", "unknown address", "unknown mailbox", "unknown account", "recipient unknown", "recipient~not found",
     "recipient~not exist", "recipient~doesn't exist", "recipient is invalid", "mailbox~not found", "mailbox~not exist", "mailbox~doesn't exist", "mailbox unknown",
     "address~not found", "address~not exist", "address~doesn't exist", "address unknown", "address error", "account~not exist", "account~doesn't exist",
     "account~not found", "no account", "no mailbox", "invalid recipient", "invalid mailbox", "invalid user", "invalid address", "invalid username",
@@ -64,7 +65,7 @@ _GONE = (
     "couldn't find a mail exchanger", "not accepting network messages", "no longer accept", "none of the mail servers", "542~rejected", "not able to find",
     "\u898b\u3064\u304b\u308a\u307e\u305b", "\u898b\u3064\u304b\u3089", "\u89b3\u3064", "could not find",
  "unable to deliver to~unknown", "not a registered", "mailbox is not found", "invalid local", "unknown email", "bad destination mailbox",
-    "there is no such", "invalid dest", "no valid recipients", "sorry, no mailbox", "does not have an email", "not a member", "user not local",
+    "there is no such", "invalid dest", "no valid recipient", "sorry, no mailbox", "does not have an email", "not a member", "user not local",
     "\u898b\u3064\u304b\u308a\u307e\u305b\u3093", "\u3042\u308a\u307e\u305b\u3093", "\u5b58\u5728\u3057",
 )  # fmt: skip
 _REFUSED = (
@@ -76,16 +77,25 @@ _REFUSED = (
     "sending ip", "sending mta", "client host",
     "your ip", "ip address", "listed at", "listed in", "mail loop", "loop", "attachment~not allowed", "attachment~reject", "attachment~block", "moderated", "restricted", "non-member", "tls", "certificate", "mail rejete",
     "rejected for", "header error", "domain filter", "invalid ip", "in your mail", "not allowed to send", "security", "suspicious",
+    "administrative", "junk", "compliant", "authentication required", "your mailserver", "your mail server", "your country", "your region", "approved list",
+    "listed by", ":blocked", "rejected, see", "rejected see", "rejected - see", "to virus", "forbidden", "prohibited", "abuse", "bulk mail", "not allowed to connect",
+    "not authenticated", "throttl", "slow down", "too much mail", "uribl", "surbl", "contact postmaster", "out of sequence",
 )  # fmt: skip
 _DISABLED = (
     "account~disabled", "mailbox~disabled", "user~disabled", "recipient~disabled", "disabled recipient", "disabled user", "account~inactive", "mailbox~inactive",
-    "user~inactive", "account~suspended", "mailbox~suspended", "user~suspended", "account~locked", "mailbox~locked", "account has expired", "mailbox has expired",
+    "user~inactive", "account~suspended", "mailbox~suspended", "user~suspended", "account~ locked", "mailbox~ locked", "account has expired", "mailbox has expired",
     "account is not active", "mailbox is not active", "out of service", "inactive user", "inactive recipient", "suspended", "deactivated", "account expired",
 )  # fmt: skip
 _LATER = (
     "timed out", "timeout", "time out", "temporar", "try again", "try later", "deferred", "connection refused", "connection reset", "connection lost", "connection was",
     "connection died", "expired", "retry", "no answer", "not respond", "unreachable", "no route to host", "network", "too long", "delayed", "unable to connect", "cannot connect",
     "could not be delivered for", "cannot send message for", "dns error", "lookup failure", "service unavailable", "service not available", "too many hours", "in the queue",
+    "system resources", "internal error", "server error", "system error", "database error", "configuration problem", "a problem occurred", "queue full",
+)  # fmt: skip
+
+
+_FOR_NOW = (
+    "temporarily disabled", "temporarily locked", "temporarily suspended", "temporarily inactive", "temporarily deactivated",
 )  # fmt: skip
 
 
@@ -99,6 +109,7 @@ _BY_WORDS = (
     (_table(_ABOUT_US), Failure.REFUSED),
     (_table(_FULL), Failure.FULL),
     (_table(_GONE), Failure.GONE),
+    (_table(_FOR_NOW), Failure.LATER),
     (_table(_DISABLED), Failure.DISABLED),
     (_table(_REFUSED), Failure.REFUSED),
     (_table(_LATER), Failure.LATER),
@@ -123,7 +134,13 @@ _MADE_UP = {
 _STATUS = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)")
 _REPLY = re.compile(r"(?<![\d.\-:@\w])[45][0-5]\d(?=[ \-#:>)\]<,]|$)")
 _AFTER_DATA = re.compile(r"(?:end of |reply to (?:the )?|final |after )data\b")
-_NAMES = re.compile(r"<[^<>]{0,320}>|\S{1,64}@\S{1,255}|https?://\S{1,500}")
+_NAMES = re.compile(
+    r"<[^<>]{0,320}>|\S{1,64}@[^\s:;,()]{1,255}|https?://\S{1,500}|(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"
+)
+# Who keeps lists of senders: the name of one says what a bare link to it is for.
+_LISTS = re.compile(
+    r"\b(?:spamhaus|spamcop|sorbs|barracudacentral|uribl|surbl|abuseat|senderscore|mailspike)\.[a-z]{2,6}\b"
+)
 _SPACE = re.compile(r"\s+")
 
 
@@ -132,10 +149,10 @@ def reason_of(status: str, words: str, *, delayed: bool = False) -> Reason:
     flat = _SPACE.sub(" ", words[:MAX_REASON]).lower()
     given, said = first_status(status), first_status(flat)
     best = said if said and (not given or given.endswith(".0.0")) else given
-    plain = _NAMES.sub(" ", flat)  # an address may be called spam@, and a link may lead to /policy
+    plain = _plain(flat)
     found = _REPLY.search(plain)
     reply = found[0] if found else ""
-    failure = _by_words(plain) or _by_status(best) or _by_reply(reply)
+    failure = _by_words(flat, plain) or _by_status(best) or _by_reply(reply)
     if failure is Failure.GONE and _AFTER_DATA.search(plain):  # a filter's way of saying no to the words
         failure, best = Failure.OTHER, "5.2.0" if not reply.startswith("4") else "4.2.0"
     permanent = not delayed and (best or reply or _MADE_UP[failure]).startswith("5")
@@ -144,14 +161,28 @@ def reason_of(status: str, words: str, *, delayed: bool = False) -> Reason:
     return Reason(status=best, failure=failure, permanent=permanent)
 
 
+def failure_in(words: str) -> Failure | None:
+    """What a system's words say by themselves, whatever number stands before them; None where they say nothing."""
+    flat = _SPACE.sub(" ", words[:MAX_REASON]).lower()
+    plain = _plain(flat)
+    failure = _by_words(flat, plain)
+    return Failure.OTHER if failure is Failure.GONE and _AFTER_DATA.search(plain) else failure
+
+
 def first_status(text: str) -> str:
     """The first enhanced status in a text, or nothing."""
     found = _STATUS.search(text)
     return found[0] if found else ""
 
 
-def _by_words(plain: str) -> Failure | None:
-    return next((failure for pattern, failure in _BY_WORDS if pattern.search(plain)), None)
+def _plain(flat: str) -> str:
+    """Without names: an address may be called spam@, and a link may lead to /policy."""
+    return _NAMES.sub(" ", flat)
+
+
+def _by_words(flat: str, plain: str) -> Failure | None:
+    listed = Failure.REFUSED if _LISTS.search(flat) else None
+    return next((failure for pattern, failure in _BY_WORDS if pattern.search(plain)), listed)
 
 
 def _by_status(status: str) -> Failure | None:

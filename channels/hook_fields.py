@@ -16,9 +16,6 @@ LONGEST_WORD = 200
 
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _NUMBER = re.compile(r"(?<![\d.])([245]\d\d)(?![\d.])")
-# RFC 3463: what passes, a full mailbox, the system, the protocol, content and policy are no fault of the address.
-_NOT_THE_ADDRESS = re.compile(r"[45]\.(?:2\.[2-9]|[3567]\.)|4|552$")
-_SAYS_NOBODY = re.compile(r"5\.(?:1\.(?:[0-3]|10)|2\.1|4\.4)$")
 
 
 def document(body: bytes | str) -> dict[str, Any]:
@@ -81,13 +78,3 @@ def code_in(*words: str) -> str:
             if found:
                 return found[1]
     return ""
-
-
-def may_end_address(code: str) -> bool:
-    """Whether a failure for good may mean that nobody is there; a code of content or policy never does."""
-    return not _NOT_THE_ADDRESS.match(code)
-
-
-def says_nobody(code: str) -> bool:
-    """Whether it says by itself that there is no such mailbox, or no way to it."""
-    return bool(_SAYS_NOBODY.match(code))

@@ -14,8 +14,9 @@ from typing import Any
 
 from channels.base import Event, Incoming, Medium, OptedOut, Progress, Receipt
 from channels.errors import BadHook
-from channels.hook_fields import code_in, document, may_end_address, moment, part, says_nobody, text, word
+from channels.hook_fields import code_in, document, moment, part, text, word
 from channels.hook_forms import Field, fields_of
+from channels.hook_verdicts import verdict
 from channels.mailmake import Attached, made_again, traced
 
 ATTEMPT = "attempt"  # the name of our variable
@@ -34,8 +35,9 @@ _OF_MAIL = frozenset(
 )
 # Why Mailgun gave up: they had left or complained before; the address is known to bounce; all else is of this mail.
 _LEFT = frozenset({"suppress-unsubscribe", "suppress-complaint"})
-_SUPPRESSED_CODES = {605: "suppress-bounce", 606: "suppress-unsubscribe", 607: "suppress-complaint"}
-_ENDS_ADDRESS = frozenset({"bounce", "suppress-bounce", "hardfail", "hard"})
+_KEPT_BACK = "suppress-bounce"
+_SUPPRESSED_CODES = {605: _KEPT_BACK, 606: "suppress-unsubscribe", 607: "suppress-complaint"}
+_ENDS_ADDRESS = frozenset({"bounce", _KEPT_BACK, "hardfail", "hard"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,7 @@ def _told(event: Mapping[str, Any], signature: Signature, raw: bytes) -> Sequenc
             reasons=frozenset({reason, word(status, "bounce-type").lower()} - {"soft", ""}),
             is_soft=word(status, "bounce-type").lower() == "soft",
             code=code_in(text(status, "enhanced-code"), *said, number),
+            words=said,
             event_id=_event_id(word(event, "id") or signature.token, raw),
             message_id=word(event, "message", "headers", "message-id"),
             attempt=_attempt(event.get("user-variables")),
@@ -145,6 +148,7 @@ def _told_in_a_form(kind: str, fields: Sequence[Field], raw: bytes) -> Sequence[
             kind=kind,
             reasons=frozenset(reasons - {""}),
             code=code_in(number, *said),
+            words=said,
             event_id=_event_id("".join(_all(fields, "token")), raw),
             message_id=_clean(_first(fields, "Message-Id") or _first(fields, "message-id")),
             attempt=_clean(_first(fields, ATTEMPT)) or _attempt(_first(fields, "user-variables")),
@@ -157,11 +161,12 @@ def _told_in_a_form(kind: str, fields: Sequence[Field], raw: bytes) -> Sequence[
 
 @dataclass(frozen=True, kw_only=True)
 class _Said:
-    """What either form says. reasons: Mailgun's words for why it gave up."""
+    """What either form says. reasons: Mailgun's words for why it gave up. words: those of the server behind it."""
 
     kind: str
     reasons: frozenset[str]
     code: str
+    words: Sequence[str]
     event_id: str
     message_id: str
     attempt: str
@@ -205,9 +210,10 @@ def _events(said: _Said, raw: bytes) -> Sequence[Event]:
         case "failed" | "bounced" | "dropped":
             if said.reasons & _LEFT:
                 return receipt(Progress.UNDELIVERED, code=said.code), left
-            is_hard = bool(said.reasons & _ENDS_ADDRESS) and not said.is_soft and may_end_address(said.code)
-            ends = is_hard or says_nobody(said.code)
-            return (receipt(Progress.BOUNCED, code=said.code, permanent=ends),)
+            is_hard = bool(said.reasons & _ENDS_ADDRESS) and not said.is_soft
+            words = () if _KEPT_BACK in said.reasons else said.words  # which are Mailgun's own
+            found = verdict(said.code, *words, hard=is_hard)
+            return (receipt(Progress.BOUNCED, code=found.code, permanent=found.ends),)
     raise BadHook("an event that nobody here knows")
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from channels.base import Event, Incoming, Medium, OptedOut, Progress, Receipt
 from channels.errors import BadHook
-from channels.hook_fields import code_in, document, may_end_address, moment, part, rows, text, word
+from channels.hook_fields import code_in, document, moment, part, rows, text, word
+from channels.hook_verdicts import of_this_mail, verdict
 from channels.mailmake import Attached, made_again, traced
 
 ATTEMPT = "attempt"  # key of our metadata: of at most 20 characters, its value of at most 80
@@ -23,9 +24,8 @@ _ENVELOPE_FROM = re.compile(r"\benvelope-from=(?:<?([^\s<>;\"]*)>?);")
 _NO_EVENT = frozenset({"Open", "Click"})
 # Postmark's kinds of bounces. Those it goes on trying, and answers of machines, make no event.
 _ENDS_ADDRESS = frozenset({"HardBounce", "BadEmailAddress"})
-_OF_THIS_MAIL = frozenset(
-    {"SoftBounce", "SpamNotification", "VirusNotification", "Blocked", "DMARCPolicy", "AddressChange", "Unknown", "Undeliverable"}
-)  # fmt: skip
+_OF_THIS_MAIL = frozenset({"SpamNotification", "VirusNotification", "Blocked", "DMARCPolicy"})
+_SOFT = frozenset({"SoftBounce", "AddressChange", "Unknown", "Undeliverable"})
 _NOT_SENT = frozenset({"DnsError", "SMTPApiError", "Unconfirmed", "TemplateRenderingFailed"})
 _LEFT = frozenset({"Unsubscribe"})
 _KEPT_BACK = frozenset({"ManuallyDeactivated"})
@@ -74,11 +74,11 @@ def _bounced(tree: Mapping[str, Any], body: bytes) -> Sequence[Event]:
         return (_receipt(tree, body, Progress.BOUNCED, code=code, permanent=True),)
     if kind in _NOT_SENT:
         return (_receipt(tree, body, Progress.UNDELIVERED, code=code),)
-    if kind in _ENDS_ADDRESS:
-        ends = may_end_address(code)
-        return (_receipt(tree, body, Progress.BOUNCED, code=code, permanent=ends),)
     if kind in _OF_THIS_MAIL:
-        return (_receipt(tree, body, Progress.BOUNCED, code=code),)
+        return (_receipt(tree, body, Progress.BOUNCED, code=of_this_mail(code).code),)
+    if kind in _ENDS_ADDRESS or kind in _SOFT:
+        found = verdict(code, text(tree, "Details"), hard=kind in _ENDS_ADDRESS)
+        return (_receipt(tree, body, Progress.BOUNCED, code=found.code, permanent=found.ends),)
     raise BadHook("a kind of bounce that nobody here knows")
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from channels.base import Event, Incoming, Medium, OptedOut, Progress, Receipt
 from channels.errors import BadHook
-from channels.hook_fields import code_in, document, may_end_address, moment, part, rows, text, word
+from channels.hook_fields import code_in, document, moment, part, rows, text, word
+from channels.hook_verdicts import verdict
 from channels.mailmake import traced
 
 ATTEMPT_TAG = "attempt"  # of letters, digits, _ and - alone, as SES asks; so are our tokens
@@ -29,6 +30,8 @@ _STATUS_OF = {
 }
 # SES kept it back: because of an earlier complaint, or because they left at SES.
 _LEFT = frozenset({"unsubscribedrecipient"})
+# SES kept it back, or the server said it in so many words, because nobody is there.
+_KNOWN_GONE = frozenset({"noemail", "suppressed", "onaccountsuppressionlist"})
 _NO_EVENT = frozenset({"open", "click", "deliverydelay"})
 _NOT_EVENTS = ("successfully validated sns topic",)
 
@@ -100,10 +103,14 @@ def _bounced(told: _Told) -> Sequence[Event]:
             told.receipt(Progress.UNDELIVERED, "bounce"),
             told.opted_out("bounce", text(whose, "emailAddress")),
         )
-    status = code_in(text(whose, "status"), text(whose, "diagnosticCode"))
-    code = status or _STATUS_OF.get(subtype, "")
-    permanent = kind == "permanent" and subtype not in _STATUS_OF and may_end_address(code)
-    return (told.receipt(Progress.BOUNCED, "bounce", code=code, permanent=permanent),)
+    said = text(whose, "diagnosticCode")
+    passing = _STATUS_OF.get(subtype, "")
+    code = code_in(text(whose, "status"), said) or passing
+    words = "" if subtype in _KNOWN_GONE else said
+    found = verdict(code, words, hard=kind == "permanent" and not passing)
+    if passing and found.ends:  # by the server's number alone
+        return (told.receipt(Progress.BOUNCED, "bounce", code=passing),)
+    return (told.receipt(Progress.BOUNCED, "bounce", code=found.code, permanent=found.ends),)
 
 
 def _complained(told: _Told) -> Sequence[Event]:

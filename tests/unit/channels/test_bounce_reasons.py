@@ -47,6 +47,14 @@ REASONS = [
     ("", "550 user unknown (in reply to end of DATA command)", "5.2.0", Failure.OTHER, True),
     ("5.3.0", "", "5.3.0", Failure.OTHER, True),
     ("5.7.1", "", "5.7.1", Failure.REFUSED, True),
+    ("", "554 No SMTP service, your address 192.0.2.7 is black listed", "5.7.1", Failure.REFUSED, True),
+    ("", "550 See https://lists.spamhaus.org/ip/192.0.2.7", "5.7.1", Failure.REFUSED, True),
+    ("5.3.0", "553 5.3.0 Mail from 192.0.2.7 rejected", "5.3.0", Failure.REFUSED, True),
+    ("", "550 failure for one recipient (sam@resident.example:blocked)", "5.7.1", Failure.REFUSED, True),
+    ("", "550 Too many invalid recipients", "5.7.1", Failure.REFUSED, True),
+    ("", "550 this mailbox is blocked by its owner", "5.7.1", Failure.REFUSED, True),
+    ("", "550 this mailbox is temporarily locked", "4.4.7", Failure.LATER, True),
+    ("", "550 internal server error", "4.4.7", Failure.LATER, True),
     ("", "something else", "5.0.0", Failure.OTHER, True),
 ]
 
