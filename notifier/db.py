@@ -8,7 +8,7 @@ immediate transactions so that two writers cannot lose each other's update.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 
 from notifier import failpoints
 from notifier.carriers import Carriers
-from notifier.engine import OUR_NAME, STANDING_SECONDS, engine_for
+from notifier.engine import OUR_NAME, SQLITE_PATIENCE_SECONDS, STANDING_SECONDS, engine_for
 from notifier.errors import Unavailable
 from notifier.jobs import Jobs
 from notifier.kept import LOST, Begun, Kept
@@ -133,6 +133,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.waits = Waits()  # for a connection
         self._kept = Kept(engine)
+        self._writing = asyncio.Lock()
 
     @property
     def carriers(self) -> Carriers:
@@ -165,26 +166,47 @@ class Database:
         took place, and who tries again must look its key up.
         """
         begun: Plain | Begun
-        begun = await (
-            self._begin(read_only=read_only) if self.is_sqlite or not by_index else self._kept.begin()
-        )
-        try:
-            tx = Tx(begun.connection, now=begun.now, keys=self.keys, carriers=self.carriers, raw=begun.raw)
-            written = await self._written(tx) if failpoints.is_armed(point) else None
-            yield tx
-            is_reached = written is not None and await self._written(tx) > written
-            if is_reached:
-                failpoints.reach(f"{point}.before")
-            await _commit(begun)
-            if is_reached:
-                failpoints.reach(f"{point}.after")
-        finally:  # what was not committed is rolled back, also where this task is being cancelled
-            if not begun.rests():
-                await asyncio.shield(asyncio.create_task(begun.end()))
+        async with self._turn() if self.is_sqlite and not read_only else nullcontext():
+            begun = await (
+                self._begin(read_only=read_only) if self.is_sqlite or not by_index else self._kept.begin()
+            )
+            try:
+                tx = Tx(
+                    begun.connection, now=begun.now, keys=self.keys, carriers=self.carriers, raw=begun.raw
+                )
+                written = await self._written(tx) if failpoints.is_armed(point) else None
+                yield tx
+                is_reached = written is not None and await self._written(tx) > written
+                if is_reached:
+                    failpoints.reach(f"{point}.before")
+                await _commit(begun)
+                if is_reached:
+                    failpoints.reach(f"{point}.after")
+            finally:  # what was not committed is rolled back, also where this task is being cancelled
+                if not begun.rests():
+                    await asyncio.shield(asyncio.create_task(begun.end()))
         for lane, job, *ids in tx.queued:
             failpoints.reach("C1.before")
             await self.jobs.poke(job, *ids, lane=lane)
             failpoints.reach("C1.after")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The writers of this process one at a time, as they came; those of others are SQLite's to wait for.
+
+        SQLite has no queue: who waits there asks again now and then, and in a crowd some ask in vain for ever.
+        Raises SQLAlchemy's TimeoutError after as long as SQLite itself would wait.
+        """
+        with self.waits.one():
+            try:
+                async with asyncio.timeout(SQLITE_PATIENCE_SECONDS):
+                    await self._writing.acquire()
+            except TimeoutError as error:
+                raise PoolTimeout("too many wait to write to this database") from error
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     async def _begin(self, *, read_only: bool) -> "Plain":
         """A transaction whose clock is read. A kept connection that died meanwhile is replaced: nothing was done on it."""

@@ -10,6 +10,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 IDLE_SECONDS = 1.0
+SQLITE_PATIENCE_SECONDS = 15  # for its one write lock
 OUR_NAME = "notifier"  # of our sessions, to whoever looks at the server's
 STANDING_SECONDS = 10  # less than the lease of a bulk row, and no more than that of an alert
 
@@ -31,7 +32,9 @@ def engine_for(url: str, *, pool_size: int) -> AsyncEngine:
     """An engine wired for our rules on either database."""
     target = async_url(url)
     if target.startswith("sqlite"):
-        engine = create_async_engine(target, connect_args={"timeout": 15}, pool_size=pool_size)
+        engine = create_async_engine(
+            target, connect_args={"timeout": SQLITE_PATIENCE_SECONDS}, pool_size=pool_size
+        )
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
@@ -76,7 +79,8 @@ def _ping_the_idle(connection: Any, record: Any, _proxy: Any) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+    patience = f"busy_timeout={SQLITE_PATIENCE_SECONDS * 1000}"
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", patience):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
@@ -56,7 +57,19 @@ def pytest_report_header() -> str:
 
 
 def pytest_sessionstart() -> None:
-    """Each test has an engine of its own; a statement is compiled once for all of them, not a thousand times."""
+    """A statement is compiled once for the engines of all tests, and the log is plain.
+
+    The default log draws a fault as a page of frames and their variables: seconds of a busy machine, in which
+    everything else stands still.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ]
+    )
     shared: dict[str, Any] = {}
 
     def share(connection: Connection) -> None:
