@@ -32,7 +32,14 @@ LONGEST_ACCOUNT = 253
 LONGEST_INPUT = 512  # spaces and invisible characters included
 NEVER_MAILED = ("invalid", "localhost", "local", "test", "onion", "arpa")
 
-_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\ufeff"))
+# Phones copy a number or an address between marks of its direction; one that turns it round is refused.
+_INVISIBLE = dict.fromkeys(
+    map(
+        ord,
+        "\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\u2066\u2067\u2068\u2069\ufeff",
+    )
+)
+_LINK = re.compile(r"(?:tel|sms|mailto):", re.IGNORECASE)  # what "copy link" copies
 _MOBILE = re.compile(r"7[1-57-9]\d{8}")
 _WITHOUT_PLUS = re.compile(r"(?:440?)?(7\d{9})")
 _DRAMA = re.compile(r"7700900\d{3}")
@@ -42,7 +49,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = rf"(?:{_LABEL}\.){{1,10}}(?!\d)[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])"
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 &._+!?-]{1,11}")
 _SHORT = re.compile(r"\d{2,8}")
-_PHONE_LIKE = re.compile(r"(?:[a-z]{2,12}:)?(\+?[\d\s().-]{6,30})")
+_PHONE_LIKE = re.compile(r"(?:[a-z]{2,12}:)?(\(?\+?[\d\s().-]{6,30})")
 
 
 class Network(StrEnum):
@@ -91,6 +98,8 @@ def email(address: str) -> str:
     such an address shows when it is written to. A curly apostrophe or other sign comes from a word processor.
     """
     text = _tidy(address, ENTER_AN_EMAIL)
+    if re.search(r"\.[a-z]$", text, re.IGNORECASE):  # no top-level domain has one letter
+        raise BadAddress(ENTER_AN_EMAIL)
     if text.rpartition(".")[2].lower() in NEVER_MAILED or text.lower().endswith("@localhost"):
         raise BadAddress(USE_ANOTHER_EMAIL)
     try:
@@ -204,10 +213,12 @@ def is_short_or_alphanumeric(sender: str) -> bool:
 
 
 def _tidy(address: str, otherwise: str) -> str:
-    """Without surrounding space and invisible characters; control characters inside are refused."""
+    """Without surrounding space, invisible characters and the beginning of a link; control characters inside are refused."""
     if len(address) > LONGEST_INPUT:
         raise BadAddress(otherwise)
     text = address.translate(_INVISIBLE).strip()
+    if link := _LINK.match(text):
+        text = text[link.end() :].strip()
     if not text or any(unicodedata.category(character)[0] == "C" for character in text):
         raise BadAddress(otherwise)
     return text

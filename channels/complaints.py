@@ -19,7 +19,7 @@ _FIELD = re.compile(
 _OLD_SUBJECT = re.compile(
     r"(?i)(?:complaint about message from|email feedback report|client tos notification|\[?abuse report|fbl report|spam complaint)"
 )
-_NOT_A_COMPLAINT = frozenset({"not-spam", "dkim-failure", "auth-failure", "auth", "dkim"})
+NOT_A_COMPLAINT = frozenset({"not-spam", "dkim-failure", "auth-failure", "auth", "dkim"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Complaint:
     @property
     def asks_to_stop(self) -> bool:
         """Whether nothing more should go to that reader. A report that a signature failed, or of "not spam", asks for nothing."""
-        return self.kind not in _NOT_A_COMPLAINT
+        return self.kind not in NOT_A_COMPLAINT
 
 
 def complaint_of(parts: Sequence[Message], headers: Headers, subject: str) -> Complaint | None:

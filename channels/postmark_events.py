@@ -91,7 +91,10 @@ def _complained(tree: Mapping[str, Any], body: bytes) -> Sequence[Event]:
 
 def _changed(tree: Mapping[str, Any], body: bytes) -> Sequence[Event]:
     """The list of those whom Postmark keeps mail from has one more. One less is no consent."""
-    if tree.get("SuppressSending") is not True:
+    is_kept_back = tree.get("SuppressSending")
+    if not isinstance(is_kept_back, bool):
+        raise BadHook("a change that does not say which way")
+    if not is_kept_back:
         return ()
     match word(tree, "SuppressionReason"):
         case "HardBounce":

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from channels.base import Event, Incoming, Medium, OptedOut, Progress, Receipt
+from channels.complaints import NOT_A_COMPLAINT
 from channels.errors import BadHook
 from channels.hook_fields import code_in, document, moment, part, rows, text, word
 from channels.hook_verdicts import verdict
@@ -115,7 +116,7 @@ def _bounced(told: _Told) -> Sequence[Event]:
 
 def _complained(told: _Told) -> Sequence[Event]:
     complaint = part(told.tree, "complaint")
-    if word(complaint, "complaintFeedbackType").lower() == "not-spam":
+    if word(complaint, "complaintFeedbackType").lower() in NOT_A_COMPLAINT:
         return ()
     whose = text(next(rows(complaint, "complainedRecipients"), {}), "emailAddress")
     if "suppressionlist" in word(complaint, "complaintSubType").lower():  # kept back for an earlier complaint

@@ -45,7 +45,7 @@ CODES: dict[int, Meaning] = {
         ),
         Meaning.BAD_ADDRESS: (
             14101, 20023, 21201, 21202, 21211, 21214, 21217, 21401, 21604, 30014,  # no number that can be
-            21614, 30006, 60205,  # a landline
+            21614, 21635, 30006, 60205,  # a landline
             30005,  # nobody has it
             63003, 63024,
         ),

@@ -37,6 +37,8 @@ from tests import vectors
         "\u200b\t07700900123\ufeff",
         "07700\u00a0900\u2011123",
         "０７７００９００１２３",
+        "\u2066+44 7700 900123\u2069",
+        "tel:+447700900123",
     ],
 )
 def test_every_uk_way_of_writing_a_mobile_is_one_number(text: str) -> None:
@@ -75,6 +77,7 @@ def test_pagers_islands_premium_and_foreign_numbers_are_out_of_scope(text: str) 
     [
         ("Sam@Example.COM", "sam@example.com"),
         (" sam@southmere.example ", "sam@southmere.example"),
+        ("mailto:sam@southmere.example", "sam@southmere.example"),
         ("\u200bsam@example.org\ufeff", "sam@example.org"),
         ("first.o'last+tag@example.com", "first.o'last+tag@example.com"),
         ("x@double--hyphen.com", "x@double--hyphen.com"),
@@ -94,7 +97,7 @@ def test_an_email_address_has_one_spelling(text: str, spelling: str) -> None:
     "text",
     ["", "plain", "no-tld@domain", "a@b@c.com", "two..dots@example.com", "a@example..com", "a b@example.com", "a@dom_ain.com",
      "a@.example.com", '"quoted"@example.com', "a@[127.0.0.1]", "a@127.0.0.1", "a" * 65 + "@example.com", "a@" + "b." * 130 + "com",
-     "o’neil@example.com", "a,b@example.com", "a@b.com\r\nBcc: v@x.com", "a@b.com\x00", "Sam <a@b.com>", "\u202ea@b.com", "a@xn---bad.com", "ｓam@example.com", "sam¹@example.com", "😀@example.com",
+     "o’neil@example.com", "a,b@example.com", "a@b.com\r\nBcc: v@x.com", "a@b.com\x00", "Sam <a@b.com>", "\u202ea@b.com", "a@xn---bad.com", "sam@example.c", "ｓam@example.com", "sam¹@example.com", "😀@example.com",
      "ô" * 33 + "@example.com"],
 )  # fmt: skip
 def test_what_is_no_email_address_gets_the_sentence(text: str) -> None:
@@ -134,6 +137,7 @@ def test_an_address_that_no_mail_reaches_is_refused(text: str) -> None:
         ("+447700900000", "+447700900000", False),
         ("07700900000", "+447700900000", False),
         ("+44 7700 900000", "+447700900000", False),
+        ("(+44)7700900000", "+447700900000", False),
         ("+12025550104", "+12025550104", False),
         ("60606", "60606", True),
         ("POLICE", "POLICE", True),

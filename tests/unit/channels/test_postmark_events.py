@@ -109,7 +109,16 @@ def test_postmark_tells_the_envelope_by_its_check_of_it(check: str, expected: st
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b"[]", b"{", b'{"RecordType": "Moved"}', b'{"RecordType": "Bounce"}', b"\xff"]
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b"{",
+        b'{"RecordType": "Moved"}',
+        b'{"RecordType": "Bounce"}',
+        b"\xff",
+        b'{"RecordType": "SubscriptionChange", "SuppressSending": "true"}',
+    ],  # which way is not for us to guess
 )
 def test_what_postmark_says_that_nobody_knows_is_unreadable(body: bytes) -> None:
     with pytest.raises(BadHook):

@@ -69,6 +69,7 @@ def lists(**statuses: str) -> dict[str, Any]:
         (complaint(complaintFeedbackType="abuse"), ["complained for good"]),
         (complaint(), ["complained for good"]),
         (complaint(complaintFeedbackType="not-spam"), []),
+        (complaint(complaintFeedbackType="auth-failure"), []),
         (complaint(complaintSubType="OnAccountSuppressionList"), ["undelivered", f"left {TO}"]),
         (ses("Subscription", {"newTopicPreferences": {"unsubscribeAll": True}}), [f"left {TO}"]),
         (
