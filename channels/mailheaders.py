@@ -1,20 +1,18 @@
 """The headers of a mail from outside: words, addresses, ids and dates, whatever was done to them.
 
 Pure, for hostile input: headers are counted and cut before anything is decoded. Called by `mailread`.
-Sources: RFC 5322, 2047 (words in other letters).
+Source: RFC 5322.
 """
 
 import re
-from codecs import lookup
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header
 from email.message import Message
-from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from itertools import islice
 
 from channels.base import without_holes
+from channels.mailletters import decoded, letters
+from channels.mailpeople import people_in
 
 MAX_HEADERS, MAX_HEADER = 200, 8_000
 MAX_RECIPIENTS = 200
@@ -22,18 +20,15 @@ MAX_RECIPIENTS = 200
 MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SPACE = re.compile(r"\s+")
-# Codecs that decode something other than letters, or slowly, or into what the sender hides.
-_NOT_CHARSETS = frozenset(
-    {"idna", "punycode", "utf-7", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs"}
-)
 
 
 class Headers:
     """The first headers of a mail, each cut to a length that is quick to decode."""
 
-    def __init__(self, mail: Message) -> None:
+    def __init__(self, mail: Message, charset: str = "") -> None:
+        """charset: of headers written in eight bits that are no UTF-8."""
         self._rows = [
-            (name.lower(), _unsurrogated(str(value))[:MAX_HEADER])
+            (name.lower(), _in_letters(str(value)[:MAX_HEADER], charset))
             for name, value in islice(mail.raw_items(), MAX_HEADERS)
         ]
 
@@ -49,60 +44,19 @@ class Headers:
     def people(self, *names: str) -> list[tuple[str, str]]:
         """Names and lower-case addresses of all such headers, no address twice."""
         found: dict[str, str] = {}
-        for name in names:
-            for value in self.all(name):
-                for person, address in addresses_in(value):
-                    found.setdefault(address, person)
-        return [(person, address) for address, person in found.items()][:MAX_RECIPIENTS]
+        everyone = (each for name in names for value in self.all(name) for each in people_in(value))
+        for person, address in everyone:
+            found.setdefault(address, clean(person))
+            if len(found) >= MAX_RECIPIENTS:
+                break
+        return [(person, address) for address, person in found.items()]
 
 
-def addresses_in(value: str) -> Iterator[tuple[str, str]]:
-    flat = _SPACE.sub(" ", value)
-    if flat.count("(") > 20:  # comments nest, and the library follows them down
-        flat = flat.replace("(", " ").replace(")", " ")
-    try:
-        found = getaddresses([flat])
-    except (RecursionError, IndexError, ValueError):
-        found = []
-    for person, address in found:
-        bare = address.strip().strip("<>").lower()
-        if "@" in bare and len(bare) <= 320 and " " not in bare:
-            yield clean(decoded(person)), bare
-
-
-def decoded(value: str) -> str:
-    """A header's words, encoded words decoded as far as they make sense."""
-    flat = _SPACE.sub(" ", value)
-    if "=?" not in flat:
-        return flat
-    try:
-        chunks = decode_header(flat)
-    except (HeaderParseError, ValueError, LookupError):
-        return flat
-    return "".join(
-        chunk if isinstance(chunk, str) else letters(chunk, charset or "utf-8") for chunk, charset in chunks
-    )
-
-
-def _unsurrogated(value: str) -> str:
+def _in_letters(value: str, charset: str) -> str:
     """Octets outside ASCII, which the parser keeps as surrogates, as the letters they most likely were."""
     if value.isascii():
         return value
-    return letters(value.encode("utf-8", "surrogateescape"), "utf-8")
-
-
-def letters(data: bytes, charset: str) -> str:
-    """Octets as text, whatever their charset calls itself."""
-    try:
-        name = lookup(charset.strip("'\" ")).name
-        if name not in _NOT_CHARSETS:
-            return data.decode(name)
-    except (LookupError, ValueError, AssertionError, TypeError):
-        pass
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+    return letters(value.encode("utf-8", "surrogateescape"), charset)
 
 
 def clean(text: str) -> str:

@@ -5,22 +5,21 @@ Sources: RFC 5322, 2047, 3834 (automatic answers), 2919 (list mail), 3464 (deliv
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import Message
 
 from channels.auto_replies import is_auto_reply, is_bulk, says_away
-from channels.base import without_holes
 from channels.complaints import Complaint, complaint_of
 from channels.delivery_fields import Bounce
-from channels.mailheaders import MAX_HEADER, MESSAGE_ID, Headers, clean, date_of, decoded, first_id, letters
-from channels.mailtext import MAX_TEXT, new_text, plain_of
+from channels.mailheaders import MAX_HEADER, MESSAGE_ID, Headers, date_of, first_id
+from channels.mailparts import charset_of, content_of, files_of, text_of
+from channels.mailtext import new_text
 from channels.mailtree import MAX_HEAD, beyond, head_of, one_line_end, parse, parts_of
 from channels.reports import Circumstances, Report, bounces_of, is_system, kind_of
 
-MAX_NAME, MAX_REFERENCES = 255, 100
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+MAX_REFERENCES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +68,12 @@ def read_mail(raw: bytes) -> Mail:
     plain = one_line_end(raw)
     mail = parse(plain)
     parts = list(parts_of(mail))
-    headers = Headers(mail)
+    headers = Headers(mail, charset_of(parts))
     senders = headers.people("From")
     subject = headers.text("Subject")
     recipients = _recipients(headers)
     is_null = headers.first("Return-Path").strip() == "<>"
-    text = _text(parts)
+    text, files = files_of(parts, text_of(parts))
     complaint = complaint_of(parts, headers, subject)
     about = Circumstances(
         subject=subject,
@@ -97,7 +96,7 @@ def read_mail(raw: bytes) -> Mail:
         date=date_of(headers.first("Date")),
         text=text,
         new=new_text(text),
-        attachments=tuple(_attachments(parts)),
+        attachments=tuple(files),
         is_auto_reply=is_auto_reply(headers, subject, from_system=is_null),
         is_bulk=is_bulk(headers),
         return_path_is_null=is_null,
@@ -127,55 +126,6 @@ def _recipients(headers: Headers) -> tuple[str, ...]:
     return tuple(address for _, address in found)
 
 
-# --- Words ----------------------------------------------------------------------------------
-
-
-def _text(parts: Iterable[Message]) -> str:
-    """Plain text of all text parts that are no attachments; of HTML where there is none."""
-    plain, html = [], []
-    for part in parts:
-        if part.is_multipart() or _is_attached(part):
-            continue
-        if part.get_content_type() == "text/plain" or part.get_content_maintype() == "multipart":
-            plain.append(_content(part))  # a multipart without parts: its boundary is not the one it declares
-        elif part.get_content_type() == "text/html":
-            html.append(_content(part))
-    text = "\n".join(plain).strip("\n") or "\n".join(plain_of(each) for each in html)
-    whole = without_holes(text[:MAX_TEXT]).encode("utf-8", "replace").decode("utf-8")
-    return _CONTROL.sub("", whole.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _content(part: Message) -> str:
-    try:
-        data = part.get_payload(decode=True)
-    except (ValueError, LookupError, AssertionError, TypeError):
-        data = None
-    if not isinstance(data, bytes):
-        return ""
-    return letters(data[: MAX_TEXT * 4], str(part.get_param("charset") or "utf-8"))
-
-
-def _is_attached(part: Message) -> bool:
-    return part.get_content_disposition() == "attachment" or bool(_name(part))
-
-
-def _name(part: Message) -> str:
-    try:
-        return clean(decoded(part.get_filename() or ""))[:MAX_NAME]
-    except (ValueError, LookupError, TypeError, AttributeError, IndexError):
-        return ""
-
-
-def _attachments(parts: Iterable[Message]) -> Iterator[str]:
-    """Names of what came with it; a kind stands in for a name that is missing."""
-    for part in parts:
-        kind = part.get_content_maintype()
-        if part.get_content_maintype() == "multipart" or part.get_content_type() == "message/delivery-status":
-            continue
-        if _is_attached(part) or kind not in ("text", "message"):
-            yield _name(part) or part.get_content_type()
-
-
 def _about(parts: Iterable[Message]) -> str:
     """Message-ID in the copy, or the headers, of the mail that a report returns."""
     for part in parts:
@@ -188,7 +138,7 @@ def _about(parts: Iterable[Message]) -> str:
         ):
             found = first_id(str(inside[0].get("Message-ID", ""))[:MAX_HEADER])
         elif part.get_content_type() == "text/rfc822-headers":
-            line = re.search(r"(?im)^message-id:\s*(<[^<>\s]{1,996}>)", _content(part)[:50_000])
+            line = re.search(r"(?im)^message-id:\s*(<[^<>\s]{1,996}>)", content_of(part)[:50_000])
             found = line[1] if line else ""
         else:
             continue

@@ -56,6 +56,7 @@ _NAMES_A_WRITER = re.compile(
 _FIRST_OF_HEADERS = re.compile(
     r"[\s*]{0,8}(?:from|von|de|da|van|oddi wrth|od|från)\s?:.{0,200}@", re.IGNORECASE
 )
+_UU_BEGINS = re.compile(r"begin [0-7]{3,4} (\S.{0,200})")
 _NEXT_OF_HEADERS = re.compile(r"[\s*]{0,8}[^\W\d][\w-]{1,14}[\s*]{0,3}:")
 
 
@@ -124,6 +125,61 @@ def _without_quotes(text: str) -> str:
 
 def _has_long_line(text: str) -> bool:
     return any(len(line) > _LONGEST_LINE for line in text.split("\n"))
+
+
+def unflowed(text: str, *, without_space: bool = False) -> str:
+    """Paragraphs whose lines were broken on the way (RFC 3676 §4) as whole lines. without_space: DelSp=yes."""
+    lines: list[str] = []
+    flows, depth = False, 0
+    for line in text.split("\n"):
+        bare = line.lstrip(">")
+        quoted = len(line) - len(bare)
+        words = bare.removeprefix(" ")
+        is_signature = words in ("-- ", "--")
+        if flows and quoted == depth and not is_signature:
+            lines[-1] += words
+        else:
+            lines.append(f"{'>' * quoted} {words}" if quoted else words)
+        depth, flows = quoted, words.endswith(" ") and not is_signature
+        if flows and without_space:
+            lines[-1] = lines[-1][:-1]
+    return "\n".join(lines)
+
+
+def without_uuencoded(text: str) -> tuple[str, list[str]]:
+    """Text without the files that were written into it by uuencode, and their names."""
+    if "\nbegin " not in f"\n{text}":
+        return text, []
+    kept: list[str] = []
+    names: list[str] = []
+    lines = text.split("\n")
+    at = 0
+    while at < len(lines):
+        begins = _UU_BEGINS.fullmatch(lines[at])
+        end = _end_of_uuencoded(lines, at + 1) if begins else at
+        if begins and end > at + 1:
+            names.append(begins[1])
+            at = end
+        else:
+            kept.append(lines[at])
+            at += 1
+    return "\n".join(kept), names
+
+
+def _end_of_uuencoded(lines: list[str], at: int) -> int:
+    """After the last line of a file: each begins with its own length (POSIX uuencode), the last is "end"."""
+    while at < len(lines) and _is_uuencoded(lines[at]):
+        at += 1
+    return at + (at < len(lines) and lines[at].strip() == "end")
+
+
+def _is_uuencoded(line: str) -> bool:
+    if not line or not 0x20 <= ord(line[0]) <= 0x60:
+        return False
+    octets = (ord(line[0]) - 0x20) & 0x3F
+    return abs(len(line.rstrip()) - 1 - -(-octets // 3) * 4) <= 2 and (
+        octets > 0 or line.strip() in ("`", "")
+    )
 
 
 # --- HTML -----------------------------------------------------------------------------------

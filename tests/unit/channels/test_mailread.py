@@ -47,6 +47,56 @@ def test_plain_text_is_preferred_and_html_is_turned_to_text() -> None:
     assert multipart(html, kind=b"alternative").text == "One\ntwo & three"
 
 
+PLAIN, HTML = b"Content-Type: text/plain\r\n\r\n", b"Content-Type: text/html\r\n\r\n"
+INNER = b'Content-Type: multipart/alternative; boundary="in"\r\n\r\n--in\r\n%b\r\n--in\r\n%b\r\n--in--'
+WORDS = b"The lamp in our street is out"
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind", "text"),
+    [
+        ((PLAIN + b"one", HTML + b"<p>two"), b"mixed", "one\ntwo"),
+        ((HTML + b"<p>one", PLAIN + b"two"), b"mixed", "one\ntwo"),
+        ((PLAIN + WORDS, HTML + b"<p><b>" + WORDS), b"mixed", WORDS.decode()),
+        ((INNER % (PLAIN + b"one", HTML + b"<p>one"), PLAIN + b"two"), b"mixed", "one\ntwo"),
+        ((PLAIN + b" ", HTML + b"<p>two"), b"alternative", "two"),
+        ((PLAIN + b"one", INNER % (PLAIN + b"two", HTML + b"<p>two")), b"alternative", "one\ntwo"),
+        ((b'Content-Type: text/plain; name="a.txt"\r\nContent-Disposition: inline\r\n\r\none',), b"mixed", "one"),
+        ((b"Content-Type: text/enriched\r\n\r\n<bold>one</bold>",), b"mixed", "one"),
+        ((b"Content-Type: text/plain; format=flowed\r\n\r\none \r\ntwo\r\n three",), b"mixed", "one two\nthree"),
+        ((b"Content-Type: text/html\r\n\r\n<meta charset=koi8-r>\xc6",), b"mixed", "ф"),
+    ],
+)  # fmt: skip
+def test_all_that_was_said_is_read_and_once(parts: tuple[bytes, ...], kind: bytes, text: str) -> None:
+    assert multipart(*parts, kind=kind).text == text
+
+
+@pytest.mark.parametrize(
+    ("part", "files"),
+    [
+        (b"Content-Type: text/calendar\r\n\r\nBEGIN:VCALENDAR", ("text/calendar",)),
+        (b"Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nx", ("message/rfc822",)),
+        (b'Content-Type: multipart/signed; name="smime.p7m"\r\nContent-Disposition: attachment\r\n\r\nx', ("smime.p7m",)),
+        (PLAIN + b"Look:\r\nbegin 644 lamp.gif\r\n#0V%T\r\n`\r\nend\r\n", ("lamp.gif",)),
+        (PLAIN + b"begin 644 lamp.gif\r\nis what it said", ()),
+    ],
+)  # fmt: skip
+def test_what_came_with_it_is_named_whatever_it_is(part: bytes, files: tuple[str, ...]) -> None:
+    found = multipart(PLAIN + b"one", part)
+    assert found.attachments == files
+    assert found.text.startswith("one")
+    assert "#0V" not in found.text
+
+
+def test_headers_in_eight_bits_are_of_the_bodys_charset() -> None:
+    found = read_mail(
+        "Subject: Фонарь\r\nFrom: Сэм <sam@x.example>\r\nContent-Type: text/plain; charset=koi8-r\r\n\r\n".encode(
+            "koi8-r"
+        )
+    )
+    assert (found.subject, found.sender_name) == ("Фонарь", "Сэм")
+
+
 def test_attachments_are_named_and_not_read() -> None:
     found = multipart(
         b"Content-Type: text/plain\r\n\r\nSee the picture",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channels.mailtext import new_text, plain_of
+from channels.mailtext import new_text, plain_of, unflowed, without_uuencoded
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,16 @@ def test_no_html_is_slow_to_read(unit: str) -> None:
     began = time.process_time()
     plain_of(unit * (200_000 // len(unit)))
     assert time.process_time() - began < 1
+
+
+def test_flowed_lines_are_joined_within_one_depth_of_quotes() -> None:
+    text = "> Dear \n> Sam \n>> old\nThe lamp \nis out.\n From here \n-- \nSam "
+    assert unflowed(text) == "> Dear Sam \n>> old\nThe lamp is out.\nFrom here \n-- \nSam "
+    assert unflowed("lam \np", without_space=True) == "lamp"
+
+
+@pytest.mark.parametrize("line", ["begin 644 a", "`", "#0V%T", " ", "end", "M" + "a" * 60])
+def test_looking_for_uuencoded_files_takes_a_moment(line: str) -> None:
+    began = time.process_time()
+    without_uuencoded("begin 644 a\n" + f"{line}\n" * (200_000 // (len(line) + 1)))
+    assert time.process_time() - began < 0.5
