@@ -52,8 +52,6 @@ DUPLICATE = "duplicate"
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 NO_SENSE = "an answer that cannot be read"
 
-# A link with its scheme, without the punctuation of the sentence it ends.
-HTTP_LINK = re.compile(r"https?://[^\s<>\"]{1,2000}(?<![.,;:!?'’”)\]])", re.IGNORECASE)
 _LEADING_NAMES = re.compile(r"\A\s*(?:[.]?@[\w.-]+(?:@[\w.-]+)?[\s,:]+)+")
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from yarl import URL
 
-from channels import graphemes
+from channels import graphemes, http_links
 from channels.addresses import Network
 from channels.base import (
     Accepted,
@@ -33,7 +33,6 @@ from channels.errors import NotConfigured
 from channels.http import NoAnswer, Session, not_asked, outcome_of
 from channels.posts import (
     FIRST_POLL,
-    HTTP_LINK,
     Account,
     Away,
     Listens,
@@ -331,12 +330,12 @@ def facets(text: str) -> list[dict[str, Any]]:
     return [
         {
             "index": {
-                "byteStart": len(text[: link.start()].encode()),
-                "byteEnd": len(text[: link.end()].encode()),
+                "byteStart": len(text[:start].encode()),
+                "byteEnd": len(text[:end].encode()),
             },
-            "features": [{"$type": "app.bsky.richtext.facet#link", "uri": link[0]}],
+            "features": [{"$type": "app.bsky.richtext.facet#link", "uri": text[start:end]}],
         }
-        for link in HTTP_LINK.finditer(text)
+        for start, end in http_links.spans(text)
     ]
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from channels import http_links
 from channels.addresses import Network
 from channels.base import (
     Accepted,
@@ -34,7 +35,6 @@ from channels.http import TROUBLE, Session, not_asked
 from channels.posts import (
     CLOCKS_APART,
     DUPLICATE,
-    HTTP_LINK,
     UNREADABLE,
     Account,
     Away,
@@ -136,7 +136,7 @@ class SocialFacebook(Posts):
     async def post(self, account: Account, words: str, message: Outgoing) -> Outcome:
         """The last link of the words is shown as a card below them."""
         fields = {"message": words, "appsecret_proof": self._proof(account)}
-        links = HTTP_LINK.findall(words)
+        links = http_links.links(words)
         if links:
             fields["link"] = links[-1]
         async with self._session.request(

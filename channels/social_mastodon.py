@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from yarl import URL
 
-from channels import graphemes, weighted
+from channels import graphemes, http_links, weighted
 from channels.addresses import Network
 from channels.base import (
     Accepted,
@@ -34,7 +34,6 @@ from channels.mailtext import plain_of
 from channels.posts import (
     CLOCKS_APART,
     FIRST_POLL,
-    HTTP_LINK,
     Account,
     Away,
     Listens,
@@ -55,6 +54,7 @@ REFUSALS = {
 }
 MOST_CHARACTERS = 500  # where a server says nothing else
 LINK_LENGTH = 23  # whatever its length
+_FAR_NAME = re.compile(r"(?<![=/\w])(@[a-z0-9_][a-z0-9_.-]{0,63})@[\w.-]{1,253}\w", re.IGNORECASE)
 LOOK_BACK_POSTS = 40
 HEARD_A_PAGE, MOST_PAGES = 40, 5
 KEYS_ARE_KEPT = timedelta(minutes=50)  # the server says an hour
@@ -133,10 +133,14 @@ class SocialMastodon(Listens):
             await session.close()
 
     def size(self, text: str) -> Size:
-        """Characters as a reader sees them; a link 23, or its letters where no server would make it one."""
-        links = [found[0] for found in HTTP_LINK.finditer(text)]
+        """Characters as a reader sees them; a link 23, or its letters where no server would make it one.
+
+        Of a person on another server the name alone counts, without the server.
+        """
+        links = http_links.links(text)
         spans = [LINK_LENGTH if weighted.links(link) else max(len(link), LINK_LENGTH) for link in links]
-        return Size(length=graphemes.count(HTTP_LINK.sub("", text)) + sum(spans), limit=self._most)
+        words = _FAR_NAME.sub(r"\1", http_links.without(text))
+        return Size(length=graphemes.count(words) + sum(spans), limit=self._most)
 
     async def send(self, message: Outgoing) -> Outcome:
         outcome = await super().send(message)

@@ -88,7 +88,28 @@ PICTURE = (
     "\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f004\U0001f0cf\U0001f170-\U0001f19a"
     "\U0001f201-\U0001f251\U0001f300-\U0001f3fa\U0001f400-\U0001faff"
 )
-_ELEMENT = f"(?:[{PICTURE}][{_TONE}\ufe0f]?|[{_TONE}])"
+# Those that Unicode also shows as text, by their numbers: before a mark (U+FE0F) that asks for the picture, which counts
+# by itself behind any other sign. None has been added since 2020: a new emoji is a picture from the beginning.
+_ALSO_TEXT = (
+    "203c 2049 2122 2139 2194-2199 21a9-21aa 231a-231b 2328 23cf 23ed-23ef 23f1-23f2 23f8-23fa 24c2 25aa-25ab "
+    "25b6 25c0 25fb-25fe 2600-2604 260e 2611 2614-2615 2618 261d 2620 2622-2623 2626 262a 262e-262f 2638-263a "
+    "2640 2642 2648-2653 265f-2660 2663 2665-2666 2668 267b 267e-267f 2692-2697 2699 269b-269c 26a0-26a1 26a7 "
+    "26aa-26ab 26b0-26b1 26bd-26be 26c4-26c5 26c8 26cf 26d1 26d3-26d4 26e9-26ea 26f0-26f5 26f7-26fa 26fd 2702 "
+    "2708-2709 270c-270d 270f 2712 2714 2716 271d 2721 2733-2734 2744 2747 2757 2763-2764 27a1 2934-2935 "
+    "2b05-2b07 2b1b-2b1c 2b50 2b55 3030 303d 3297 3299 1f004 1f170-1f171 1f17e-1f17f 1f202 1f21a 1f22f 1f237 "
+    "1f321 1f324-1f32c 1f336 1f37d 1f396-1f397 1f399-1f39b 1f39e-1f39f 1f3cb-1f3ce 1f3d4-1f3df 1f3f3 1f3f5 "
+    "1f3f7 1f43f 1f441 1f4fd 1f549-1f54a 1f56f-1f570 1f573-1f579 1f587 1f58a-1f58d 1f590 1f5a5 1f5a8 "
+    "1f5b1-1f5b2 1f5bc 1f5c2-1f5c4 1f5d1-1f5d3 1f5dc-1f5de 1f5e1 1f5e3 1f5e8 1f5ef 1f5f3 1f5fa 1f6cb "
+    "1f6cd-1f6cf 1f6e0-1f6e5 1f6e9 1f6f0 1f6f3 "
+)
+
+
+def _ranges(numbers: str) -> str:
+    """`2194-2199 24c2` as the inside of a class of a regular expression."""
+    return "".join("-".join(chr(int(end, 16)) for end in each.split("-")) for each in numbers.split())
+
+
+_ELEMENT = f"(?:[{_ranges(_ALSO_TEXT)}][{_TONE}\ufe0f]?|[{PICTURE}][{_TONE}]?|[{_TONE}])"
 _FLAG = "[\U0001f1e6-\U0001f1ff]"
 EMOJI = re.compile(
     f"\U0001f3f4[\U000e0061-\U000e007a]{{1,6}}\U000e007f"  # the flags of England, Scotland and Wales
@@ -117,7 +138,10 @@ _TOP = re.compile(r"(?P<coded>xn--[-0-9a-z]+)|[0-9a-z]+", re.IGNORECASE)
 _ENDS = re.compile(r"[^0-9A-Za-z@+-]|$")
 _IN_PATH = r"[A-Za-zА-яÀ-ÖØ-öø-ɏ0-9!*';:=+,.$/%#\[\]\-\u2013_~@|&]"
 _LAST_IN_PATH = r"[A-Za-zА-яÀ-ÖØ-öø-ɏ0-9=_#/+\-]"
-_PATH = rf"(?:/(?:(?:{_IN_PATH}|\([^()\s]{{1,400}}\)){{0,2000}}(?:{_LAST_IN_PATH}|\([^()\s]{{1,400}}\)))?)?"
+_BRACKETS = (
+    r"\((?:[^()\s]{1,400}|[^()\s]{0,400}\([^()\s]{1,400}\)[^()\s]{0,400})\)"  # one pair within another
+)
+_PATH = rf"(?:/(?:(?:{_IN_PATH}|{_BRACKETS}){{0,2000}}(?:{_LAST_IN_PATH}|{_BRACKETS}))?)?"
 _QUERY = r"(?:\?[A-Za-z0-9!?*'@();:&=+$/%#\[\]\-_.,~|]{0,2000}[A-Za-z0-9\-_&=#/])?"
 _AFTER_NAME = re.compile(rf"(?::[0-9]+)?{_PATH}{_QUERY}", re.IGNORECASE)
 _SHORTENED = re.compile(rf"/([0-9a-z]+){_QUERY}", re.IGNORECASE)  # X's own short links
@@ -147,12 +171,26 @@ def _link(text: str, named: re.Match[str]) -> tuple[int, int] | None:
     if end is None:
         return None
     name = text[first:end]
-    tail = _AFTER_NAME.match(text, end)
-    after = tail.end() if tail else end
+    after = _end_of_link(text, end, is_full=is_full)
+    if not is_full:
+        start = _start_of_bare(text, start, end)
     if is_full and name.lower() == _SHORTENER and (short := _SHORTENED.match(text, end)):
         return (after, after) if len(short[1]) > _LONGEST_SLUG else (start, short.end())
     is_link = after - start <= LONGEST_LINK and _labels_are_short(name)
     return (start, after) if is_link else (after, after)
+
+
+def _end_of_link(text: str, end: int, *, is_full: bool) -> int:
+    """Where the link ends whose name ends there: without its scheme it has no query but behind a path."""
+    tail = _AFTER_NAME.match(text, end)
+    after = tail.end() if tail else end
+    return after if is_full or "/" in text[end:after].partition("?")[0] else end
+
+
+def _start_of_bare(text: str, start: int, end: int) -> int:
+    """X begins such a name behind an underscore, and behind a letter with an accent that a post begins with."""
+    begins_with_accent = start == 0 and not text[0].isascii() and text[1] != "."
+    return max(start + begins_with_accent, text.rfind("_", start, end) + 1)
 
 
 def _end_of_name(text: str, start: int, end: int) -> int | None:

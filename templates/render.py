@@ -28,6 +28,8 @@ HERE = Path(__file__).parent
 LINKS = ("manage_url", "unsubscribe_url")  # personal: left as holes in everything sent to many
 
 Fits = Callable[[Content], bool]
+_VIRAMA = 9  # combining class of the mark that makes one sign of two consonants, in Bengali and its kin
+_DRAWN_ONTO = "\u0e33\u0eb3\uff9e\uff9f"  # though they count as letters: of Thai, Lao, and narrow Japanese
 _LONG_WORD = 24  # letters; a longer one may be cut in two, for not every script sets its words apart
 _NOTIFICATION_LENGTH = (
     300  # letters of the text: phones show some four lines, and the link leads to the whole
@@ -180,9 +182,13 @@ def _ends(text: str) -> list[int]:
 
 
 def _may_part(left: str, right: str) -> bool:
-    """Not before what is drawn onto the letter before it, within an emoji of several, or between halves of a flag."""
+    """Not before what is drawn onto the letter before it, within letters or an emoji of several, or half of a flag."""
     joins = (
-        unicodedata.category(right)[0] in "MC" or left == "\u200d" or "\U0001f3fb" <= right <= "\U0001f3ff"
+        unicodedata.category(right)[0] in "MC"
+        or right in _DRAWN_ONTO
+        or unicodedata.combining(left) == _VIRAMA
+        or left == "\u200d"
+        or "\U0001f3fb" <= right <= "\U0001f3ff"
     )
     return not joins and not ("\U0001f1e6" <= left <= "\U0001f1ff" and "\U0001f1e6" <= right <= "\U0001f1ff")
 

@@ -70,8 +70,11 @@ async def test_a_post_says_its_language_its_time_and_where_its_links_are(
 
 
 def test_a_link_ends_before_the_punctuation_of_its_sentence() -> None:
-    found = facets("See (https://a.example/x?y=1). And http://b.example, or a.example")
+    text = "Ŵyn 🚨 (https://a.example/x?y=1). دیکھیں http://b.example۔ a.example"
+    found = facets(text)
     assert [each["features"][0]["uri"] for each in found] == ["https://a.example/x?y=1", "http://b.example"]
+    marked = [text.encode()[each["index"]["byteStart"] : each["index"]["byteEnd"]] for each in found]
+    assert marked == [each["features"][0]["uri"].encode() for each in found]
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

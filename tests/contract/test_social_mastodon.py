@@ -154,6 +154,8 @@ def test_a_post_is_measured_as_a_server_does() -> None:
     channel = SocialMastodon({})
     long_link = f"https://link.org.uk/{'a' * 300}"
     assert channel.size(f"See {long_link} 👍🏽").length == 4 + 23 + 2
+    assert channel.size("With @parks@council.example").length == 5 + 6
+    assert channel.size("Write to parks@council.example").length == 30
     channel.prepare(Content(medium=Medium.SOCIAL, language="en", text="é" * 500))
     with pytest.raises(CannotExpress, match="1 characters too long"):
         channel.prepare(Content(medium=Medium.SOCIAL, language="en", text="a" * 501))

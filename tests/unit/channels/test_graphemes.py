@@ -35,6 +35,8 @@ WALES = "\U0001f3f4\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f"
         ("বাংলা", 2),
         ("a\u200db", 2),  # a joiner joins pictures alone
         ("\u0301", 1),
+        ("\u101e\u102c\u1038", 3),  # of Burmese: a vowel and a tone that stand beside their letter
+        ("\u00ad\u0301", 2),
     ],
 )
 def test_a_reader_sees_so_many(text: str, number: int) -> None:

@@ -242,6 +242,10 @@ def test_a_post_is_cut_between_words_and_never_within_a_character_or_a_link() ->
     assert " word\u2026\n" in posted("X", {"body": LONG["words"]}).text
     assert f"{EMOJI}\u2026\n" in posted("X", {"body": LONG["emoji"]}).text
     assert "\U0001f1ec\u2026" not in posted("X", {"body": LONG["flags"]}).text
+    conjunct = "\u09a8\u09cd\u09a6\u09cd\u09b0"  # one sign of three Bengali consonants
+    assert all(
+        f"{conjunct}\u2026\n" in posted(each, {"body": conjunct * 900}).text for each in ("X", "Mastodon")
+    )
     assert "/b\u2026\n" in posted("Mastodon", {"body": LONG["links"]}).text
 
 
