@@ -91,7 +91,8 @@ class Outgoing:
 
     attempt: signed token of this try; goes into callback addresses, so that a receipt finds it. Empty for a
     channel that tells it to nobody (`names_attempt`).
-    delivery: signed token of the delivery, the same on every try; makes Message-ID and idempotency keys.
+    delivery: signed token of the delivery, the same on every try; makes Message-ID and idempotency keys. Either is of
+    lower-case letters and digits, at most 64.
     sender: the address or number it is sent from. reply_to: where a reply should go (email).
     return_path: where a bounce should go (email). headers: further email headers, names and values.
     good_for_seconds: after which it is worth nothing to the person, from the delivery's expiry; None: not known.

@@ -46,11 +46,14 @@ def estimate(
             return _free(content)
 
 
-def pence_from(env: Mapping[str, str], channel: str, variable: str) -> float:
-    """The price of one part from the channel's own variable, else from the table. NotConfigured: it is no price."""
+def pence_from(
+    env: Mapping[str, str], channel: str, variable: str, *, otherwise: float = PENCE_PER_PART
+) -> float:
+    """The price of one part from the channel's own variable, else from the table, for a channel that is not in it
+    `otherwise`. NotConfigured: it is no price."""
     given = env.get(variable, "").strip()
     try:
-        pence = float(given) if given else PENCE[channel]
+        pence = float(given) if given else PENCE.get(channel, otherwise)
     except ValueError as error:
         raise NotConfigured(channel, variable, "is not a number") from error
     if not math.isfinite(pence) or pence < 0:

@@ -115,5 +115,5 @@ class Memory(Channel):
         return Failed(reason="it was never taken")
 
     async def poll(self, cursor: str) -> tuple[Sequence[Event], str]:
-        seen = int(cursor or 0)
+        seen = int(cursor) if cursor.isdecimal() else 0
         return self._events[seen:], str(len(self._events))

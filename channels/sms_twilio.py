@@ -102,7 +102,7 @@ class SmsTwilio(OneMedium):
         replies=True,
         receipts=True,
         html=False,
-        max_text=1600,
+        max_text=1530,
         idempotency=Idempotency.NONE,
         slot_rows=5,
         timeout_seconds=10,

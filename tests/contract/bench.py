@@ -16,6 +16,7 @@ NAME = "Siôn <b>"
 SECRET_WORDS = "lamp on Abbey Road"
 BASE_URL = "https://link.example"
 OUR_NUMBER = "+447700900100"
+MOST_SPOILT = 40  # places of a call's body
 SHORT = 1.5  # a hung provider is waited for this long, so a busy machine must answer sooner
 
 
@@ -27,6 +28,7 @@ class Case(StrEnum):
     CUT = "cut"  # taken, and the answer lost
     HANG = "hang"  # no answer at all
     GARBLED = "garbled"  # an answer that makes no sense
+    WEB = "web"  # taken and answered by a 500, or sent on to another host
     BAD_ADDRESS = "bad address"
     OPTED_OUT = "opted out"
     HOOKS = "hooks"
@@ -52,42 +54,71 @@ class World(ABC):
         """Everything the far end took."""
 
     def throttle(self, seconds: int) -> None:
-        raise NotImplementedError
+        """The next send is too fast, and may be tried again after so long."""
+        raise _missing("throttle", Case.THROTTLED)
 
     async def unplug(self) -> None:
-        raise NotImplementedError
+        """From now on nothing can be reached."""
+        raise _missing("unplug", Case.UNREACHABLE)
 
     def cut(self) -> None:
-        raise NotImplementedError
+        """The next message is taken, and the answer lost."""
+        raise _missing("cut", Case.CUT)
 
     def hang(self) -> None:
-        raise NotImplementedError
+        """The next send gets no answer."""
+        raise _missing("hang", Case.HANG)
 
     def garble(self) -> None:
         """The next answer cannot be read, whatever became of the message."""
-        raise NotImplementedError
+        raise _missing("garble", Case.GARBLED)
+
+    def fail(self) -> None:
+        """The next message is taken, and answered by a 500."""
+        raise _missing("fail", Case.WEB)
+
+    def answer(self, status: int, body: object) -> None:
+        """The next send is answered so, and not taken. body: any JSON."""
+        raise _missing("answer", Case.WEB)
+
+    def send_on(self, url: str) -> None:
+        """The next call is sent on to another host (307)."""
+        raise _missing("send_on", Case.WEB)
+
+    def break_down(self) -> None:
+        """From now on every call is answered by a proxy's page of a 503."""
+        raise _missing("break_down", Case.WEB)
 
     def refuse_address(self) -> None:
-        raise NotImplementedError
+        """Nobody has the next address. The answer repeats it, if the provider's does."""
+        raise _missing("refuse_address", Case.BAD_ADDRESS)
 
     def refuse_opted_out(self) -> None:
-        raise NotImplementedError
+        """Who has the next address told the provider to stop."""
+        raise _missing("refuse_opted_out", Case.OPTED_OUT)
 
     def hooks(self) -> Sequence[HookRequest]:
-        """Genuine calls of the provider, each with at least one event; one of each kind the channel claims."""
-        raise NotImplementedError
+        """Genuine calls of the provider, each with at least one event; one of each kind the channel claims, and
+        of one message each receipt that may follow another."""
+        raise _missing("hooks", Case.HOOKS)
 
     def changed(self, call: HookRequest) -> Iterable[HookRequest]:
         """The call with each byte of it changed that proves whose it is. What nobody signs is left out, and said why."""
         return one_byte_changed(call)
 
     def unsigned(self, call: HookRequest) -> HookRequest:
-        """The call without what proves whose it is."""
+        """The call without what proves whose it is: its headers, where a bench says nothing else."""
         return HookRequest(url=call.url, headers={}, body=call.body)
 
     def write_to_us(self, text: str) -> None:
         """Somebody writes, and the far end keeps it until it is asked (`poll`)."""
-        raise NotImplementedError
+        raise NotImplementedError("a channel with `poll` needs a bench with `write_to_us`")
+
+
+def _missing(method: str, case: Case) -> NotImplementedError:
+    return NotImplementedError(
+        f"give the bench's world `{method}`, or declare Case.{case.name} impossible, with the reason"
+    )
 
 
 def one_byte_changed(call: HookRequest) -> Iterable[HookRequest]:
@@ -107,6 +138,21 @@ def bytes_changed(call: HookRequest, places: Iterable[int]) -> Iterable[HookRequ
     for at in places:
         changed = call.body[:at] + bytes([call.body[at] ^ 1]) + call.body[at + 1 :]
         yield HookRequest(url=call.url, headers=call.headers, body=changed)
+
+
+def spoilt(call: HookRequest) -> Iterable[HookRequest]:
+    """The call as nobody sends it: its body with a byte changed, and with a letter that is not ASCII, here and there;
+    each header with such a letter, empty, and gone."""
+    places = range(0, len(call.body), max(len(call.body) // MOST_SPOILT, 1))
+    yield from bytes_changed(call, places)
+    for at in places:
+        body = call.body[:at] + "é".encode() + call.body[at:]
+        yield HookRequest(url=call.url, headers=call.headers, body=body)
+    for name, value in call.headers.items():
+        for odd in (f"é{value}", ""):
+            yield HookRequest(url=call.url, headers={**call.headers, name: odd}, body=call.body)
+        others = {key: kept for key, kept in call.headers.items() if key != name}
+        yield HookRequest(url=call.url, headers=others, body=call.body)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,11 +186,19 @@ class Bench:
         )
 
     def outgoing(
-        self, channel: Channel, *, number: int = 1, to: str = "", values: Mapping[str, str] | None = None
+        self,
+        channel: Channel,
+        *,
+        number: int = 1,
+        delivery: str = "deliveryx.mac",
+        to: str = "",
+        values: Mapping[str, str] | None = None,
     ) -> Outgoing:
+        """As the service makes it: without a token of the attempt for a channel that tells it to nobody."""
+        names = channel.capabilities.names_attempt
         return Outgoing(
-            attempt=f"attempt{'abcdefgh'[number]}.mac",
-            delivery="deliveryx.mac",
+            attempt=f"attempt{'abcdefgh'[number]}.mac" if names else "",
+            delivery=delivery,
             to=to or self.to,
             prepared=channel.prepare(self.content()),
             values={"name": NAME, "link": "https://link.example/m/abc"} if values is None else values,

@@ -10,6 +10,7 @@ from tests.fakes.smtp import AcceptedMail
 IMPOSSIBLE = {
     Case.OPTED_OUT: "said by a call after it was taken",
     Case.LOOK_UP: "no server says what it took",
+    Case.WEB: "mail goes by SMTP",
 }
 FATES = (Fate.DELIVERED, Fate.BOUNCED_HARD, Fate.LEFT)
 

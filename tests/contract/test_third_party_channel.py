@@ -29,6 +29,7 @@ def test_it_passes_the_conformance_suite(beside_it: dict[str, str]) -> None:
     said = run(
         sys.executable,
         *suite,
+        "tests/contract/test_channel_claims.py",
         "tests/contract/test_channels.py",
         "tests/contract/test_channel_calls.py",
         "-k",

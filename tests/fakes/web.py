@@ -24,10 +24,10 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A scripted reply."""
+    """A scripted reply. body: as JSON."""
 
     status: int
-    body: dict[str, Any] = field(default_factory=dict)
+    body: Any = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -61,6 +61,7 @@ BENCH = Bench(
     required=("NOTIFIER_SMTP_URL", "NOTIFIER_MAIL_DOMAIN"),
     impossible={
         Case.OPTED_OUT: "mail has no list of those who left",
+        Case.WEB: "mail goes by SMTP",
         Case.HOOKS: "answers and bounces come by mail",
         Case.LOOK_UP: "no server says what it took",
     },

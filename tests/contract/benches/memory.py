@@ -57,6 +57,7 @@ BENCH = Bench(
         Case.UNREACHABLE: "there is no connection",
         Case.HANG: "it never waits",
         Case.GARBLED: "there is no answer to read",
+        Case.WEB: "there is no connection",
         Case.HOOKS: "it is polled",
     },
     world=memory_world,

@@ -39,6 +39,7 @@ BENCH = Bench(
         Case.GARBLED: "there is no answer to read",
         Case.BAD_ADDRESS: "it keeps what it is given",
         Case.OPTED_OUT: "it keeps what it is given",
+        Case.WEB: "there is no connection",
         Case.HOOKS: "nobody calls",
     },
     world=outbox_world,

@@ -10,6 +10,7 @@ from channels import vapid
 from channels.base import Channel, Medium
 from channels.push_web import PushWeb
 from tests.contract.bench import SHORT, Arrived, Bench, Case, World
+from tests.contract.web_world import WebWorld
 from tests.fakes import push, web
 
 KEY = vapid.make_key()
@@ -21,30 +22,26 @@ DEVICE = push.Device(
 )
 
 
-class PushWorld(World):
+class PushWorld(WebWorld):
     def __init__(self, channel: Channel, provider: push.FakePush, device: push.Device) -> None:
-        self.channel, self._push, self._device = channel, provider, device
+        super().__init__(channel, provider, device.address, key="")
+        self._device = device
 
     def arrived(self) -> list[Arrived]:
         return [Arrived(to=self._device.address, text=words["body"]) for words in self._device.tray.values()]
 
     def throttle(self, seconds: int) -> None:
-        self._push.script("", push.throttled(seconds))
-
-    async def unplug(self) -> None:
-        await self._push.stop()
-
-    def cut(self) -> None:
-        self._push.script("", web.Trouble.TAKE_AND_CUT)
+        self.next(push.throttled(seconds))
 
     def garble(self) -> None:
-        self._push.script("", web.Trouble.FAIL_AS_HTML)
+        self.next(web.Trouble.FAIL_AS_HTML)
 
-    def hang(self) -> None:
-        self._push.script("", web.Trouble.HANG)
+    def answer(self, status: int, body: object) -> None:
+        """What it took it says by its status alone (RFC 8030, section 5): no body of a 2xx is odd."""
+        super().answer(503 if status < 300 else status, body)
 
     def refuse_address(self) -> None:
-        self._push.script("", push.GONE)
+        self.next(push.GONE)
 
 
 @asynccontextmanager

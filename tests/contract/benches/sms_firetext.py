@@ -7,7 +7,8 @@ from pathlib import Path
 from channels.base import Channel, HookRequest, Medium
 from channels.sms_firetext import SmsFiretext
 from tests.contract.bench import BASE_URL, OUR_NUMBER, SHORT, Arrived, Bench, Case, World
-from tests.fakes import firetext, web
+from tests.contract.web_world import WebWorld
+from tests.fakes import firetext
 
 KEYS = ("newer-key-0123456789", "older-key-0123456789")
 
@@ -27,30 +28,16 @@ class KeyedCalls(World):
         return HookRequest(url=call.url.partition("key=")[0], headers=call.headers, body=call.body)
 
 
-class FiretextWorld(KeyedCalls):
+class FiretextWorld(KeyedCalls, WebWorld):
     def __init__(self, channel: Channel, provider: firetext.FakeFiretext, to: str) -> None:
-        self.channel, self._firetext, self._to = channel, provider, to
+        super().__init__(channel, provider, to)
+        self._firetext = provider
 
     def arrived(self) -> list[Arrived]:
         return [Arrived(to=text.to, text=text.body) for text in self._firetext.accepted]
 
-    def throttle(self, seconds: int) -> None:
-        self._firetext.script(self._to, web.Answer(status=429, headers={"Retry-After": str(seconds)}))
-
-    async def unplug(self) -> None:
-        await self._firetext.stop()
-
-    def cut(self) -> None:
-        self._firetext.script(self._to, web.Trouble.TAKE_AND_CUT)
-
-    def hang(self) -> None:
-        self._firetext.script(self._to, web.Trouble.HANG)
-
-    def garble(self) -> None:
-        self._firetext.script(self._to, web.Answer(status=200, body={"sense": None}))
-
     def refuse_address(self) -> None:
-        self._firetext.script(self._to, firetext.said(2))
+        self.next(firetext.said(2))
 
     def hooks(self) -> Sequence[HookRequest]:
         at = f"{BASE_URL}/hooks/sms_firetext"

@@ -8,30 +8,17 @@ from channels.base import Channel, HookRequest, Medium
 from channels.sms_mmg import SmsMmg
 from tests.contract.bench import BASE_URL, OUR_NUMBER, SHORT, Arrived, Bench, Case, World
 from tests.contract.benches.sms_firetext import KEYS, KeyedCalls
-from tests.fakes import mmg, web
+from tests.contract.web_world import WebWorld
+from tests.fakes import mmg
 
 
-class MmgWorld(KeyedCalls):
+class MmgWorld(KeyedCalls, WebWorld):
     def __init__(self, channel: Channel, provider: mmg.FakeMmg, to: str) -> None:
-        self.channel, self._mmg, self._to = channel, provider, to
+        super().__init__(channel, provider, to)
+        self._mmg = provider
 
     def arrived(self) -> list[Arrived]:
         return [Arrived(to=text.to, text=text.body) for text in self._mmg.accepted]
-
-    def throttle(self, seconds: int) -> None:
-        self._mmg.script(self._to, web.Answer(status=429, headers={"Retry-After": str(seconds)}))
-
-    async def unplug(self) -> None:
-        await self._mmg.stop()
-
-    def cut(self) -> None:
-        self._mmg.script(self._to, web.Trouble.TAKE_AND_CUT)
-
-    def hang(self) -> None:
-        self._mmg.script(self._to, web.Trouble.HANG)
-
-    def garble(self) -> None:
-        self._mmg.script(self._to, web.Answer(status=200, body={"sense": None}))
 
     def hooks(self) -> Sequence[HookRequest]:
         at = f"{BASE_URL}/hooks/sms_mmg"

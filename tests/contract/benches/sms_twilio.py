@@ -7,36 +7,26 @@ from pathlib import Path
 from channels.base import Channel, HookRequest, Medium
 from channels.sms_twilio import SmsTwilio
 from tests.contract.bench import BASE_URL, OUR_NUMBER, SHORT, Arrived, Bench, World
-from tests.fakes import twilio, web
+from tests.contract.web_world import WebWorld
+from tests.fakes import twilio
 
 
-class TwilioWorld(World):
+class TwilioWorld(WebWorld):
     def __init__(self, channel: Channel, provider: twilio.FakeTwilio, to: str) -> None:
-        self.channel, self._twilio, self._to = channel, provider, to
+        super().__init__(channel, provider, to)
+        self._twilio = provider
 
     def arrived(self) -> list[Arrived]:
         return [Arrived(to=text.to, text=text.body) for text in self._twilio.accepted]
 
     def throttle(self, seconds: int) -> None:
-        self._twilio.script(self._to, twilio.throttled(seconds))
-
-    async def unplug(self) -> None:
-        await self._twilio.stop()
-
-    def cut(self) -> None:
-        self._twilio.script(self._to, web.Trouble.TAKE_AND_CUT)
-
-    def garble(self) -> None:
-        self._twilio.script(self._to, web.Answer(status=200, body={"sense": None}))
-
-    def hang(self) -> None:
-        self._twilio.script(self._to, web.Trouble.HANG)
+        self.next(twilio.throttled(seconds))
 
     def refuse_address(self) -> None:
-        self._twilio.script(self._to, twilio.error(21211))
+        self.next(twilio.error(21211))
 
     def refuse_opted_out(self) -> None:
-        self._twilio.script(self._to, twilio.error(21610))
+        self.next(twilio.error(21610))
 
     def write_to_us(self, text: str) -> None:
         self._twilio.keep_incoming(sender=self._to, to=OUR_NUMBER, body=text)

@@ -7,30 +7,20 @@ from pathlib import Path
 from channels.base import Channel, Medium
 from channels.social_mastodon import SocialMastodon
 from tests.contract.bench import SHORT, Arrived, Bench, Case, World
-from tests.fakes import mastodon, web
+from tests.contract.web_world import WebWorld
+from tests.fakes import mastodon
 
 
-class MastodonWorld(World):
+class MastodonWorld(WebWorld):
     def __init__(self, channel: Channel, provider: mastodon.FakeMastodon, to: str) -> None:
-        self.channel, self._provider, self._to = channel, provider, to
+        super().__init__(channel, provider, to, key="send")
+        self._provider = provider
 
     def arrived(self) -> list[Arrived]:
         return [Arrived(to=self._to, text=post.text) for post in self._provider.accepted]
 
     def throttle(self, seconds: int) -> None:
-        self._provider.script("send", mastodon.throttled(seconds))
-
-    async def unplug(self) -> None:
-        await self._provider.stop()
-
-    def cut(self) -> None:
-        self._provider.script("send", web.Trouble.TAKE_AND_CUT)
-
-    def garble(self) -> None:
-        self._provider.script("send", web.Answer(status=200, body={"sense": None}))
-
-    def hang(self) -> None:
-        self._provider.script("send", web.Trouble.HANG)
+        self.next(mastodon.throttled(seconds))
 
     def write_to_us(self, text: str) -> None:
         self._provider.mention(text)

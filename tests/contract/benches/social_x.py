@@ -7,30 +7,20 @@ from pathlib import Path
 from channels.base import Channel, Medium
 from channels.social_x import EVERYBODY, SocialX
 from tests.contract.bench import SHORT, Arrived, Bench, Case, World
-from tests.fakes import web, x
+from tests.contract.web_world import WebWorld
+from tests.fakes import x
 
 
-class XWorld(World):
+class XWorld(WebWorld):
     def __init__(self, channel: Channel, provider: x.FakeX, to: str) -> None:
-        self.channel, self._x, self._to = channel, provider, to
+        super().__init__(channel, provider, to, key="")
+        self._x = provider
 
     def arrived(self) -> list[Arrived]:
         return [Arrived(to=self._to, text=post.text) for post in self._x.accepted]
 
     def throttle(self, seconds: int) -> None:
-        self._x.script("", x.throttled(seconds))
-
-    async def unplug(self) -> None:
-        await self._x.stop()
-
-    def cut(self) -> None:
-        self._x.script("", web.Trouble.TAKE_AND_CUT)
-
-    def garble(self) -> None:
-        self._x.script("", web.Answer(status=200, body={"sense": None}))
-
-    def hang(self) -> None:
-        self._x.script("", web.Trouble.HANG)
+        self.next(x.throttled(seconds))
 
     def write_to_us(self, text: str) -> None:
         self._x.mention(text)

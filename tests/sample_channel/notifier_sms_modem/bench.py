@@ -10,6 +10,7 @@ from aiohttp import web
 from channels.base import Channel, HookRequest, Medium
 from notifier_sms_modem.channel import SmsModem, signature
 from tests.contract.bench import BASE_URL, OUR_NUMBER, SHORT, Arrived, Bench, World
+from tests.contract.web_world import WebWorld
 from tests.fakes.web import Answer, FakeWeb, Trouble, trouble
 
 KEY = "a-key-of-the-box"
@@ -30,43 +31,33 @@ class FakeBox(FakeWeb):
         answer = self.scripted(asked["to"])
         if isinstance(answer, Answer):
             return web.json_response(answer.body, status=answer.status, headers=answer.headers)
-        if answer is Trouble.HANG:
+        if answer in (Trouble.HANG, Trouble.FAIL_AS_HTML):
             return await trouble(answer, request)
         self.texts.setdefault(asked["id"], Arrived(to=asked["to"], text=asked["text"]))
-        return await trouble(answer, request) if answer else web.json_response({})
+        return await trouble(answer, request) if answer else web.json_response({"id": asked["id"]})
 
-    async def _find(self, request: web.Request) -> web.Response:
-        is_there = request.match_info["id"] in self.texts
-        return web.json_response({} if is_there else {"error": "unknown"}, status=200 if is_there else 404)
+    async def _find(self, request: web.Request) -> web.StreamResponse:
+        name, answer = request.match_info["id"], self.scripted("look")
+        if isinstance(answer, Trouble):
+            return await trouble(answer, request)
+        if name in self.texts:
+            return web.json_response({"id": name})
+        return web.json_response({"error": "unknown"}, status=404)
 
 
-class ModemWorld(World):
+class ModemWorld(WebWorld):
     def __init__(self, channel: Channel, box: FakeBox, to: str) -> None:
-        self.channel, self._box, self._to = channel, box, to
+        super().__init__(channel, box, to)
+        self._box = box
 
     def arrived(self) -> list[Arrived]:
         return list(self._box.texts.values())
 
-    def throttle(self, seconds: int) -> None:
-        self._box.script(self._to, Answer(status=429, headers={"Retry-After": str(seconds)}))
-
-    async def unplug(self) -> None:
-        await self._box.stop()
-
-    def cut(self) -> None:
-        self._box.script(self._to, Trouble.TAKE_AND_CUT)
-
-    def garble(self) -> None:
-        self._box.script(self._to, Trouble.FAIL_AS_HTML)
-
-    def hang(self) -> None:
-        self._box.script(self._to, Trouble.HANG)
-
     def refuse_address(self) -> None:
-        self._box.script(self._to, Answer(status=422, body={"error": "bad-number"}))
+        self.next(Answer(status=422, body={"error": "bad-number"}))
 
     def refuse_opted_out(self) -> None:
-        self._box.script(self._to, Answer(status=422, body={"error": "stopped"}))
+        self.next(Answer(status=422, body={"error": "stopped"}))
 
     def hooks(self) -> Sequence[HookRequest]:
         text = {"kind": "text", "id": "1", "from": self._to, "to": OUR_NUMBER, "text": "Diolch! £"}

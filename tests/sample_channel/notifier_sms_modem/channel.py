@@ -47,6 +47,7 @@ REFUSALS = {
     "no-credit": Refusal.NOT_ALLOWED,
 }
 PROGRESS = {"delivered": Progress.DELIVERED, "lost": Progress.UNDELIVERED}
+NO_SENSE = "an answer that cannot be read"
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -101,9 +102,10 @@ class SmsModem(OneMedium):
         except TROUBLE as trouble:
             return outcome_of(trouble)
         except _UNREADABLE:
-            return Unknown(reason="an answer that cannot be read")
+            return Unknown(reason=NO_SENSE)
         if status < 400:
-            return Accepted(provider_id=message.delivery)
+            is_taken = status == 200 and said.get("id") == message.delivery
+            return Accepted(provider_id=message.delivery) if is_taken else Unknown(reason=NO_SENSE)
         word = str(said.get("error"))
         return Refused(why=REFUSALS.get(word, Refusal.CONTENT), reason="the box refused it", code=word[:40])
 
@@ -111,14 +113,14 @@ class SmsModem(OneMedium):
         self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
     ) -> Outcome:
         try:
-            status, _ = await self._ask("GET", f"/texts/{message.delivery}")
+            status, said = await self._ask("GET", f"/texts/{message.delivery}")
         except (*TROUBLE, *_UNREADABLE) as error:
             return not_asked(error)
-        if status == 404:
+        if status == 200 and said.get("id") == message.delivery:
+            return Accepted(provider_id=message.delivery)
+        if status == 404 and said.get("error") == "unknown":  # the box's own word, not a proxy's
             return Failed(reason="the box has no such text")
-        return (
-            Accepted(provider_id=message.delivery) if status < 400 else Unknown(reason="the box will not say")
-        )
+        return Unknown(reason="the box will not say")
 
     async def _ask(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
         """Status and body. Raises TROUBLE, and ValueError or TypeError where the body is no JSON object."""

@@ -22,6 +22,11 @@ def test_the_variable_goes_before_the_table(given: str, pence: float) -> None:
     assert estimates.pence_from({"NOTIFIER_SMS_PENCE": given}, "sms_twilio", "NOTIFIER_SMS_PENCE") == pence
 
 
+def test_a_channel_that_is_not_in_the_table_brings_its_price() -> None:
+    assert estimates.pence_from({}, "sms_other", "NOTIFIER_OTHER_PENCE", otherwise=3.5) == 3.5
+    assert estimates.pence_from({}, "sms_other", "NOTIFIER_OTHER_PENCE") == estimates.PENCE_PER_PART
+
+
 @pytest.mark.parametrize("given", ["free", "nan", "inf", "-1", "4,5"])
 def test_what_is_no_price_is_an_error(given: str) -> None:
     with pytest.raises(NotConfigured, match="NOTIFIER_SMS_PENCE is not a"):
