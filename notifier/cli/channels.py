@@ -52,12 +52,14 @@ def channels_command(context: click.Context, *, as_json: bool) -> None:
     settings = environment.settings
     listed = [_installed(name, settings, environment.mapping) for name in sorted(installed())]
     listed.sort(key=lambda each: (each.number is None, each.number or 0, each.name))
-    is_known = run(_see([each for each in listed if each.number]))
+    unseen = run(_see([each for each in listed if each.number]))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in listed], indent=2, default=datetime.isoformat))
-        return
-    for each in listed:
-        _show(each, settings.zone, is_known=is_known)
+    else:
+        for each in listed:
+            _show(each, settings.zone, is_known=not unseen)
+    if unseen:
+        click.echo(f"How the open ones do is not known: {unseen}", err=True)
 
 
 def _installed(name: str, settings: Settings, mapping: Mapping[str, str]) -> Health:
@@ -72,20 +74,20 @@ def _installed(name: str, settings: Settings, mapping: Mapping[str, str]) -> Hea
     )
 
 
-async def _see(opened: Sequence[Health]) -> bool:
-    """Fill in what the database knows of the open channels; False where it cannot be used."""
+async def _see(opened: Sequence[Health]) -> str:
+    """Fill in what the database knows of the open channels. Where it cannot be used: why, and what to do."""
     from notifier.delivery.standing import STATE_WORDS, last_accepted, last_polled, sending_state
     from notifier.models import BreakerState
     from notifier.runtime import environment, open_service
 
     known = environment()
     if known.settings.is_sqlite and not known.settings.sqlite_file.exists():
-        return False
+        return "there is no database yet. `notifier migrate` makes one; NOTIFIER_DATABASE_URL names another."
     async with contextlib.AsyncExitStack() as stack:
         try:
             service = await stack.enter_async_context(open_service(known, sends=False))
-        except Unavailable:
-            return False
+        except Unavailable as error:
+            return str(error)
         tx = await stack.enter_async_context(service.db.transaction(read_only=True))
         state = await sending_state(tx)
         for each in opened:
@@ -99,7 +101,7 @@ async def _see(opened: Sequence[Health]) -> bool:
             each.domains_shut = sum(1 for row in state.channels if row.name == each.name and row.domain)
             each.last_accepted = await last_accepted(tx, each.name)
             each.last_polled = await last_polled(tx, each.name)
-    return True
+    return ""
 
 
 def _show(each: Health, zone: ZoneInfo, *, is_known: bool) -> None:
@@ -110,7 +112,7 @@ def _show(each: Health, zone: ZoneInfo, *, is_known: bool) -> None:
         if each.needs:
             click.echo(f"{'':16} to open it, set {', '.join(each.needs)}")
         return
-    parts = _doing(each, zone) if is_known else ["the database cannot be used"]
+    parts = _doing(each, zone) if is_known else ["state not known"]
     click.echo(f"{'':16} {'; '.join(parts)}; most a second: {', '.join(each.rates) or 'no limit'}")
 
 

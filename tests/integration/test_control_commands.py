@@ -105,6 +105,11 @@ async def test_a_channel_that_was_shut_is_tried_at_once_when_its_test_was_taken(
         admitted = await shut.admit(tx, [Candidate(id=row.id, channel=row.channel) for row in rows])
         await put_back(tx, admitted.back, "a worker")
     assert await due_at_once(db, message) == 3
+    listed = typed("channels").output
+    assert "no credit" in listed.partition("not open")[0]
+    assert "none accepted yet" in listed
+    memory = next(each for each in json.loads(typed("channels", "--json").output) if each["name"] == "memory")
+    assert (memory["state"], memory["number"], memory["needs"]) == ("operator", 1, [])
     test = ("channels", "test", "memory", "--medium", "sms", "--to")
     refused = typed(*test, "07700 900")
     assert (refused.exit_code, await due_at_once(db, message)) == (1, 3)
@@ -116,6 +121,9 @@ async def test_a_channel_that_was_shut_is_tried_at_once_when_its_test_was_taken(
         assert await claim(tx, Lane.WARD, 1, "a worker")
     monkeypatch.setenv("NOTIFIER_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
     assert typed(*test, "07700 900123").exit_code == 0, "it needs no database"
+    unseen = typed("channels")
+    assert (unseen.exit_code, "state not known" in unseen.output) == (0, True)
+    assert "`notifier migrate` makes one" in unseen.output
 
 
 async def due_at_once(db: Database, message: UUID) -> int:
