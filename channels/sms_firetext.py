@@ -30,6 +30,7 @@ from channels.base import (
     filled,
 )
 from channels.errors import BadHook
+from channels.hook_fields import word
 from channels.http import TROUBLE, NoAnswer, not_asked, outcome_of
 from channels.uk_texts import UkTexts, attempt_of, utc, variables_of
 
@@ -158,11 +159,16 @@ def _code(answer: object) -> int | None:
 
 
 def _fields(body: bytes) -> dict[str, str]:
-    """The form's fields; BadHook where it cannot be read as one or names a field twice."""
+    """The form's fields; BadHook where it cannot be read as one or names a field twice.
+
+    A pound sign in the letters of Windows is no reason to lose somebody's words.
+    """
     if len(body) > MAX_BODY:
         raise BadHook
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=50)
+        pairs = _pairs(body, "utf-8", "strict")
+    except UnicodeDecodeError:
+        pairs = _pairs(body, "cp1252", "replace")
     except ValueError as error:
         raise BadHook("it is no form") from error
     fields = dict(pairs)
@@ -171,11 +177,16 @@ def _fields(body: bytes) -> dict[str, str]:
     return fields
 
 
+def _pairs(body: bytes, letters: str, errors: str) -> list[tuple[str, str]]:
+    written = body.decode(letters, errors)
+    return parse_qsl(written, keep_blank_values=True, encoding=letters, errors=errors, max_num_fields=50)
+
+
 def _receipt(request: HookRequest, fields: Mapping[str, str]) -> Receipt:
     progress = _PROGRESS.get(fields["status"])
     if progress is None:
         raise BadHook("a status that nobody here knows")
-    code, reference, attempt = fields.get("code", ""), fields.get("reference", ""), attempt_of(request)
+    code, reference, attempt = fields.get("code", ""), word(fields, "reference"), attempt_of(request)
     about = attempt or reference or hashlib.sha256(request.body).hexdigest()
     code = code if progress is Progress.UNDELIVERED and code in CODES else ""
     return Receipt(

@@ -68,7 +68,7 @@ VERSIONS = tuple(_HASHES)
 
 
 def fields_of(body: bytes) -> dict[str, str] | None:
-    """The call's fields, all of them text; none where it cannot be one of SNS's."""
+    """The call's fields that are text, as all are that are signed; none where it cannot be one of SNS's."""
     if len(body) > MAX_BODY:
         return None
     try:
@@ -77,8 +77,7 @@ def fields_of(body: bytes) -> dict[str, str] | None:
         return None
     if not isinstance(found, dict):
         return None
-    fields = {name: value for name, value in found.items() if value is not None}
-    return fields if all(isinstance(value, str) for value in fields.values()) else None
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def signed_text(fields: Mapping[str, str]) -> bytes | None:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from channels import estimates, gsm, senders
 from channels.base import Content, Estimate, HookReply, HookRequest, Medium, Outgoing, Prepared, Variable, cut
 from channels.errors import NotConfigured
+from channels.hook_fields import word
 from channels.http import Session
 from channels.one_medium import OneMedium
 
@@ -147,7 +148,7 @@ class UkTexts(OneMedium):
 
 def attempt_of(request: HookRequest) -> str:
     """Our token of the attempt that a receipt is about, from the address we gave for it."""
-    return parse_qs(urlsplit(request.url).query).get("attempt", [""])[0]
+    return word({"attempt": parse_qs(urlsplit(request.url).query).get("attempt", [""])[0]}, "attempt")
 
 
 def utc(written: str) -> datetime | None:

@@ -196,8 +196,9 @@ async def test_a_call_without_a_subject_is_signed_without_one(amazon: ses.FakeSn
     assert not await sns.is_signed(ses.sign(fields) | {"Subject": "put in later"})
 
 
-async def test_a_null_subject_is_none() -> None:
-    assert fields_of(b'{"Type": "Notification", "Subject": null}') == {"Type": "Notification"}
+@pytest.mark.parametrize("more", ['"Subject": null', '"MessageAttributes": {"a": {"Type": "String"}}'])
+def test_a_field_that_is_no_text_is_none(more: str) -> None:
+    assert fields_of(f'{{"Type": "Notification", {more}}}'.encode()) == {"Type": "Notification"}
 
 
 # --- Confirmations ----------------------------------------------------------------------------

@@ -206,6 +206,13 @@ def test_a_reply_comes_in_as_it_was_written_and_twice_is_once(
     assert other.event_id != first.event_id
 
 
+def test_a_reply_in_the_letters_of_windows_is_not_lost(channel: SmsFiretext) -> None:
+    body = b"source=447700900123&destination=447700900000&message=It+cost+%A35&time=2026-07-01+09:30:00"
+    (reply,) = channel.parse(HookRequest(url=HOOK, headers={}, body=body))
+    assert isinstance(reply, Incoming)
+    assert reply.text == "It cost £5"
+
+
 @pytest.mark.parametrize(
     "body",
     [
