@@ -10,6 +10,7 @@ import ssl
 import aiosmtplib
 
 from channels.base import Accepted, Failed, Outcome, Refusal, Refused, Throttled, Unknown, Where
+from channels.bounce_reasons import Failure, failure_in
 from channels.smtp_pipeline import Broken, Ended, Reply, Stage
 
 WAIT_SECONDS = 60.0  # after a 421 or a rate limit that names no time
@@ -152,6 +153,14 @@ def _refused(reply: Reply) -> Outcome:
     if reply.code in _CREDENTIALS or "relay" in reply.text.lower():
         why = Refusal.NOT_ALLOWED
     why = why or _BY_NUMBER[reply.stage].get(reply.code) or _OTHERWISE[reply.stage]
+    if why is Refusal.BAD_ADDRESS:  # by its number, which filters and servers in trouble give as well
+        match failure_in(reply.text):
+            case Failure.FULL:
+                return Failed(reason=_without_addresses(reply.text), code=_code(reply), where=Where.RECIPIENT)
+            case Failure.LATER:
+                return Failed(reason=_without_addresses(reply.text), code=_code(reply), where=Where.DOMAIN)
+            case Failure.REFUSED:
+                why = Refusal.CONTENT
     return Refused(why=why, reason=f"{reply.stage}: {_without_addresses(reply.text)}", code=_code(reply))
 
 

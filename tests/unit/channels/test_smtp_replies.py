@@ -44,6 +44,8 @@ SENDER, RECIPIENT, TEXT = Stage
         (RECIPIENT, "552 5.2.2 mailbox full", Failed, Where.RECIPIENT),
         (RECIPIENT, "552 over quota", Failed, Where.RECIPIENT),
         (TEXT, "552 5.2.2 mailbox full", Failed, Where.RECIPIENT),
+        (RECIPIENT, "550 5.1.1 that mailbox is full", Failed, Where.RECIPIENT),
+        (RECIPIENT, "550 internal server error", Failed, Where.DOMAIN),
     ],
 )
 def test_a_passing_refusal_says_whose_trouble_it_is(
@@ -62,6 +64,9 @@ def test_a_passing_refusal_says_whose_trouble_it_is(
         (SENDER, "550 no", Refusal.NOT_ALLOWED),
         (SENDER, "552 too large", Refusal.CONTENT),
         (RECIPIENT, "550 5.1.1 no such user", Refusal.BAD_ADDRESS),
+        (RECIPIENT, "550 recipient rejected", Refusal.BAD_ADDRESS),
+        (RECIPIENT, "550 your host [192.0.2.7] is blacklisted", Refusal.CONTENT),
+        (RECIPIENT, "550 5.1.1 undeliverable, as the other host said: spam", Refusal.CONTENT),
         (RECIPIENT, "530 5.7.0 sign in first", Refusal.NOT_ALLOWED),
         (TEXT, "550 5.1.1 gone", Refusal.BAD_ADDRESS),
         (TEXT, "552 too large", Refusal.CONTENT),
