@@ -11,6 +11,7 @@ from email.message import Message
 
 from channels.delivery_fields import address_in, clean_address, returned_to
 from channels.mailheaders import Headers
+from channels.mailtree import inside, octets
 
 MAX_FIELDS = 200
 _FIELD = re.compile(
@@ -71,32 +72,18 @@ def _fields(parts: Iterable[Message]) -> tuple[list[str], list[str]]:
 
 
 def _lines(part: Message) -> list[str]:
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        blocks = [each for each in payload if isinstance(each, Message)]
-        return [
-            line
-            for each in blocks[:20]
-            for line in [
-                *(f"{n}: {v}" for n, v in each.raw_items()),
-                *str(each.get_payload())[:20_000].split("\n"),
-            ]
-        ]
-    decoded = part.get_payload(decode=True)
-    text = decoded.decode("utf-8", "replace") if isinstance(decoded, bytes) else str(payload)
-    return text[:50_000].split("\n")
+    text = octets(part).decode("utf-8", "replace")[:50_000]
+    lines = text.split("\n")
+    for block in inside(part)[:20]:
+        lines += [f"{name}: {value}" for name, value in block.raw_items()]
+        lines += octets(block)[:20_000].decode("utf-8", "replace").split("\n")
+    return lines
 
 
 def _returned(parts: Iterable[Message]) -> Message | None:
     for part in parts:
-        inside = part.get_payload()
-        if (
-            part.get_content_type() == "message/rfc822"
-            and isinstance(inside, list)
-            and inside
-            and isinstance(inside[0], Message)
-        ):
-            return inside[0]
+        if part.get_content_type() == "message/rfc822" and (returned := inside(part)):
+            return returned[0]
     return None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 
 from channels.bounce_reasons import Failure, reason_of
+from channels.mailtree import inside, octets
 
 MAX_FIELD_LINES = 4_000
 _FIELD = re.compile(
@@ -92,12 +93,10 @@ def clean_address(text: str) -> str:
 def returned_to(parts: Iterable[Message]) -> tuple[str, ...]:
     """Recipients of the mail that came back, where it is a part of its own."""
     for part in parts:
-        inside = part.get_payload()
-        whole = inside[0] if isinstance(inside, list) and inside else None
-        if part.get_content_type() == "message/rfc822" and isinstance(whole, Message):
-            value = str(whole.get("To", ""))[:2_000]
-        elif part.get_content_type() == "text/rfc822-headers" and isinstance(inside, str):
-            found = re.search(r"(?im)^to:(.{1,1000})", inside[:50_000])
+        if part.get_content_type() == "message/rfc822" and (returned := inside(part)):
+            value = str(returned[0].get("To", ""))[:2_000]
+        elif part.get_content_type() == "text/rfc822-headers":
+            found = re.search(r"(?im)^to:(.{1,1000})", octets(part)[:50_000].decode("utf-8", "replace"))
             value = found[1] if found else ""
         else:
             continue
@@ -111,16 +110,12 @@ def _letter(code: str) -> str:
 
 
 def _lines_of(part: Message) -> str:
-    payload = part.get_payload()
-    if isinstance(payload, str):
-        decoded = part.get_payload(decode=True)
-        return decoded.decode("utf-8", "replace") if isinstance(decoded, bytes) else payload
-    blocks = [block for block in payload if isinstance(block, Message)] if isinstance(payload, list) else []
+    if not part.is_multipart():
+        return octets(part).decode("utf-8", "replace")
     lines: list[str] = []
-    for block in blocks[:MAX_FIELD_LINES]:
+    for block in inside(part)[:MAX_FIELD_LINES]:
         lines += [f"{name}: {value}" for name, value in block.raw_items()]
-        inside = block.get_payload()
-        lines += [inside[:20_000] if isinstance(inside, str) else "", ""]
+        lines += [octets(block)[:20_000].decode("utf-8", "replace"), ""]
     text = "\n".join(lines)
     if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64":
         return text

@@ -8,14 +8,14 @@ import re
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from itertools import islice
+from itertools import chain, islice
 
 from channels.base import without_holes
 from channels.mailletters import decoded, letters
 from channels.mailpeople import people_in
 
 MAX_HEADERS, MAX_HEADER = 200, 8_000
-MAX_RECIPIENTS = 200
+MAX_RECIPIENTS, MAX_LISTS = 200, 64_000  # people, and characters in which they are looked for
 
 MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -44,8 +44,10 @@ class Headers:
     def people(self, *names: str) -> list[tuple[str, str]]:
         """Names and lower-case addresses of all such headers, no address twice."""
         found: dict[str, str] = {}
-        everyone = (each for name in names for value in self.all(name) for each in people_in(value))
-        for person, address in everyone:
+        lists = "\n".join(_SPACE.sub(" ", value) for name in names for value in self.all(name))[
+            :MAX_LISTS
+        ].split("\n")
+        for person, address in chain.from_iterable(map(people_in, lists)):
             found.setdefault(address, clean(person))
             if len(found) >= MAX_RECIPIENTS:
                 break

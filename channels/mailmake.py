@@ -54,8 +54,12 @@ def made_again(
     """A whole mail with those headers, in their order. What they say of the body counts only where it was a report."""
     kept = [(name, value) for name, value in headers[:MAX_HEADERS] if name.lower() not in _OF_BODY]
     was = next((value for name, value in headers if name.lower() == "content-type"), "")
-    head = b""
-    for line in (_header(name, value) for name, value in kept if _NAME.fullmatch(name)):
+    head, left = b"", MAX_OURS
+    for name, value in kept:
+        left -= min(len(value), MAX_HEADER)
+        if left < 0:  # writing a header is costly too, whether or not there is room for it
+            break
+        line = _header(name, value) if _NAME.fullmatch(name) else b""
         head += line if len(head) + len(line) <= MAX_OURS else b""
     return head + b"MIME-Version: 1.0\r\n" + _body(text, html, attached[:MAX_ATTACHMENTS], was)
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from channels.mailletters import decoded, letters
 
-MAX_FIELD, MAX_PARAMETERS = 16_000, 200
+MAX_FIELD, MAX_PARAMETERS, MAX_VALUE = 16_000, 200, 2_000
 
 _PARAMETER = re.compile(r";\s{0,80}([^\s=;\"]{1,60})\s{0,8}=\s{0,80}(?:\"((?:[^\"\\]|\\.)*+)\"?|([^;]*))")
 _SECTION = re.compile(r"([^*]{1,40})(?:\*(\d{1,3}))?(\*?)")
@@ -35,7 +35,7 @@ def value_of(field: str, name: str) -> str:
             sections.setdefault(int(found[2] or 0), (bool(found[3]), value))
         else:
             plain = plain or value
-    return _joined([sections[at] for at in sorted(sections)]) if sections else decoded(plain)
+    return _joined([sections[at] for at in sorted(sections)]) if sections else decoded(plain[:MAX_VALUE])
 
 
 def _field(part: Message, header: str) -> str:
@@ -64,6 +64,6 @@ def _joined(sections: list[tuple[bool, str]]) -> str:
         sections = [(True, rest.partition("'")[2]), *sections[1:]]
     octets = b"".join(
         unquote_to_bytes(text) if coded else text.encode("utf-8", "replace") for coded, text in sections
-    )
+    )[:MAX_VALUE]
     text = letters(octets, charset)
     return decoded(text) if "=?" in text else text

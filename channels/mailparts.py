@@ -15,8 +15,9 @@ from channels.mailheaders import clean
 from channels.mailletters import letters
 from channels.mailparams import parameter
 from channels.mailtext import MAX_TEXT, plain_of, unflowed, without_uuencoded
+from channels.mailtree import inside, octets
 
-MAX_NAME = 255
+MAX_NAME, MAX_HTML = 255, MAX_TEXT * 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _META = re.compile(rb"<meta[^<>]{1,200}?charset\s{0,3}=\s{0,3}[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 _WORD = re.compile(r"\w{2,40}")
@@ -41,28 +42,23 @@ class _Said:
 
 def text_of(parts: Sequence[Message]) -> str:
     """The words of a mail, at most MAX_TEXT characters. parts: as `mailtree.parts_of` gives them."""
-    known = {id(part) for part in parts}
-    said = list(_said(parts[0], known))
+    listener = _Listener(parts)
+    said = list(listener.said(parts[0]))
     if not any(each.words.strip() for each in said):
-        said = list(_left_over(parts))
+        said = list(listener.left_over(parts))
     return _whole("\n".join(_each_once(said)))
 
 
 def files_of(parts: Sequence[Message], text: str) -> tuple[str, list[str]]:
     """The words without what was uuencoded among them, and names of all that came with them; a kind stands in for a name."""
-    words, inside = without_uuencoded(text)
+    words, written = without_uuencoded(text)
     is_report = any(part.get_content_type() in _OF_REPORTS for part in parts)
-    return words, [*_files(parts, is_report=is_report), *(clean(name)[:MAX_NAME] for name in inside)]
+    return words, [*_files(parts, is_report=is_report), *(clean(name)[:MAX_NAME] for name in written)]
 
 
 def content_of(part: Message) -> str:
     """A part's octets as letters."""
-    try:
-        data = part.get_payload(decode=True)
-    except (ValueError, LookupError, AssertionError, TypeError):
-        data = None
-    if not isinstance(data, bytes):
-        return ""
+    data = octets(part)
     charset = parameter(part, "content-type", "charset")
     if not charset and part.get_content_type() == "text/html":
         found = _META.search(data[:4_000])
@@ -78,15 +74,48 @@ def charset_of(parts: Iterable[Message]) -> str:
 # --- Words ----------------------------------------------------------------------------------
 
 
-def _said(part: Message, known: set[int]) -> Iterator[_Said]:
-    """In their order, what a part and those in it say. known: ids of the parts that are read."""
-    inside = part.get_payload()
-    if part.get_content_maintype() == "multipart" and isinstance(inside, list):
-        within = [one for one in inside if isinstance(one, Message) and id(one) in known]
-        said = [each for one in within for each in _said(one, known)]
-        yield from _best(said) if part.get_content_type() == "multipart/alternative" else said
-    elif not _is_attached(part):
-        yield from _words_of(part)
+class _Listener:
+    """Hears the parts of one mail, and turns only so much HTML to text: that is the costly part of it."""
+
+    def __init__(self, parts: Iterable[Message]) -> None:
+        self._known = {id(part) for part in parts}
+        self._html_left = MAX_HTML
+
+    def said(self, part: Message) -> Iterator[_Said]:
+        """In their order, what a part and those in it say."""
+        if part.get_content_maintype() == "multipart" and part.is_multipart():
+            within = [one for one in inside(part) if id(one) in self._known]
+            said = [each for one in within for each in self.said(one)]
+            yield from _best(said) if part.get_content_type() == "multipart/alternative" else said
+        elif not _is_attached(part):
+            yield from self._words_of(part)
+
+    def left_over(self, parts: Iterable[Message]) -> Iterator[_Said]:
+        """Of a mail that says nothing else: text shown in its place although it has a name, and text of rarer kinds."""
+        for part in parts:
+            kind = part.get_content_type()
+            if part.get_content_maintype() != "text" or part.get_content_disposition() == "attachment":
+                continue
+            if kind in ("text/plain", "text/html"):
+                yield from self._words_of(part)
+            elif part.get_content_subtype() in _FORMS - {"rfc822-headers"}:
+                yield self._plain(content_of(part))
+
+    def _words_of(self, part: Message) -> Iterator[_Said]:
+        kind = part.get_content_type()
+        if kind == "text/plain":
+            yield _Said(words=_lines(part))
+        elif kind == "text/html":
+            yield self._plain(content_of(part))
+        elif (
+            part.get_content_maintype() == "multipart"
+        ):  # without parts: its boundary is not the one it declares
+            yield _Said(words=content_of(part))
+
+    def _plain(self, html: str) -> _Said:
+        looked_at = html[: self._html_left]
+        self._html_left -= len(looked_at)
+        return _Said(words=plain_of(looked_at), is_html=True)
 
 
 def _best(forms: Sequence[_Said]) -> Sequence[_Said]:
@@ -95,30 +124,11 @@ def _best(forms: Sequence[_Said]) -> Sequence[_Said]:
     return plain or [each for each in forms if each.words.strip()][-1:]
 
 
-def _words_of(part: Message) -> Iterator[_Said]:
-    kind = part.get_content_type()
-    if kind == "text/plain":
-        text = content_of(part).replace("\r\n", "\n").replace("\r", "\n")
-        if parameter(part, "content-type", "format").lower() == "flowed":
-            joins = parameter(part, "content-type", "delsp").lower() == "yes"
-            text = unflowed(text, without_space=joins)
-        yield _Said(words=text)
-    elif kind == "text/html":
-        yield _Said(words=plain_of(content_of(part)), is_html=True)
-    elif part.get_content_maintype() == "multipart":  # without parts: its boundary is not the one it declares
-        yield _Said(words=content_of(part))
-
-
-def _left_over(parts: Iterable[Message]) -> Iterator[_Said]:
-    """Of a mail that says nothing else: text shown in its place although it has a name, and text of rarer kinds."""
-    for part in parts:
-        kind = part.get_content_type()
-        if part.get_content_maintype() != "text" or part.get_content_disposition() == "attachment":
-            continue
-        if kind in ("text/plain", "text/html"):
-            yield from _words_of(part)
-        elif part.get_content_subtype() in _FORMS - {"rfc822-headers"}:
-            yield _Said(words=plain_of(content_of(part)), is_html=True)
+def _lines(part: Message) -> str:
+    text = content_of(part).replace("\r\n", "\n").replace("\r", "\n")
+    if parameter(part, "content-type", "format").lower() != "flowed":
+        return text
+    return unflowed(text, without_space=parameter(part, "content-type", "delsp").lower() == "yes")
 
 
 def _each_once(said: Iterable[_Said]) -> Iterator[str]:
@@ -146,7 +156,7 @@ def _whole(text: str) -> str:
 def _files(parts: Iterable[Message], *, is_report: bool) -> Iterator[str]:
     for part in parts:
         kind = part.get_content_maintype()
-        if isinstance(part.get_payload(), list) and kind == "multipart":
+        if part.is_multipart() and kind == "multipart":
             continue
         if part.get_content_type() == "message/delivery-status":
             continue

@@ -15,6 +15,7 @@ LONGEST = 320  # characters of an address
 
 _TOKEN = re.compile(r'"[^"]*"|<[^<>]*>|[,;()]|[^",;<>()]+|.')
 _BARE = re.compile(r"(?:\"[^\"\s@]{1,64}\"|[^\s<>,;:\"()\[\]@]{1,128})@[^\s<>,;:\"()@]{1,255}")
+_BEFORE_AT = 130  # characters: as much as a name of a mailbox may have
 _SPACE = re.compile(r"\s+")
 _ESCAPED = re.compile(r"\\([\"\\])")
 _QUOTE = "\ue000"  # stands for an escaped quotation mark while a list is cut
@@ -32,6 +33,8 @@ class _Person:
 def people_in(value: str) -> Iterator[tuple[str, str]]:
     """(name, lower-case address) of each person that has one. The name may be empty, and is not cleaned."""
     flat = _SPACE.sub(" ", value)
+    if "@" not in flat and "=?" not in flat:
+        return
     found = False
     for entry in _entries(flat):
         for name, address in _read(entry):
@@ -68,7 +71,7 @@ def _read(entry: _Person) -> Iterator[tuple[str, str]]:
         name = _name(words) or _name("".join(entry.comment))
         yield from ((name, address) for address in marked)
         return
-    bare = _BARE.search(words)
+    bare = _BARE.search(words, max(0, words.find("@") - _BEFORE_AT))
     address = _address(bare[0]) if bare else ""
     if bare and address:
         around = words[: bare.start()] + words[bare.end() :]

@@ -16,7 +16,7 @@ from channels.delivery_fields import Bounce
 from channels.mailheaders import MAX_HEADER, MESSAGE_ID, Headers, date_of, first_id
 from channels.mailparts import charset_of, content_of, files_of, text_of
 from channels.mailtext import new_text
-from channels.mailtree import MAX_HEAD, beyond, head_of, one_line_end, parse, parts_of
+from channels.mailtree import MAX_HEAD, beyond, head_of, inside, one_line_end, parse, parts_of
 from channels.reports import Circumstances, Report, bounces_of, is_system, kind_of
 
 MAX_REFERENCES = 100
@@ -129,14 +129,8 @@ def _recipients(headers: Headers) -> tuple[str, ...]:
 def _about(parts: Iterable[Message]) -> str:
     """Message-ID in the copy, or the headers, of the mail that a report returns."""
     for part in parts:
-        inside = part.get_payload()
-        if (
-            part.get_content_type() == "message/rfc822"
-            and isinstance(inside, list)
-            and inside
-            and isinstance(inside[0], Message)
-        ):
-            found = first_id(str(inside[0].get("Message-ID", ""))[:MAX_HEADER])
+        if part.get_content_type() == "message/rfc822" and (returned := inside(part)):
+            found = first_id(str(returned[0].get("Message-ID", ""))[:MAX_HEADER])
         elif part.get_content_type() == "text/rfc822-headers":
             line = re.search(r"(?im)^message-id:\s*(<[^<>\s]{1,996}>)", content_of(part)[:50_000])
             found = line[1] if line else ""

@@ -56,6 +56,9 @@ _NAMES_A_WRITER = re.compile(
 _FIRST_OF_HEADERS = re.compile(
     r"[\s*]{0,8}(?:from|von|de|da|van|oddi wrth|od|från)\s?:.{0,200}@", re.IGNORECASE
 )
+_NO_CHARACTER = re.compile(
+    r"&#[xX]?[0-9a-fA-F]{8,};?"
+)  # longer than any character's number: costly, or refused
 _UU_BEGINS = re.compile(r"begin [0-7]{3,4} (\S.{0,200})")
 _NEXT_OF_HEADERS = re.compile(r"[\s*]{0,8}[^\W\d][\w-]{1,14}[\s*]{0,3}:")
 
@@ -202,7 +205,7 @@ def _after(source: str, start: int, name: str) -> int:
 
 
 def _add(lines: list[str], text: str) -> None:
-    words = _SPACES.sub(" ", unescape(text)).replace("\u00a0", " ")
+    words = _SPACES.sub(" ", unescape(_NO_CHARACTER.sub("\ufffd", text))).replace("\u00a0", " ")
     if words.strip() or (words and lines[-1].strip()):
         lines[-1] += words if lines[-1].strip("> ") else words.lstrip()
 

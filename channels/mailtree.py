@@ -80,9 +80,26 @@ def parts_of(mail: Message) -> Iterator[Message]:
         part, depth = waiting.pop(0)
         seen += 1
         yield part
-        inside = part.get_payload()
-        if isinstance(inside, list) and part.get_content_maintype() == "multipart" and depth < MAX_DEPTH:
-            waiting[:0] = [(each, depth + 1) for each in inside[:MAX_PARTS] if isinstance(each, Message)]
+        if part.get_content_maintype() == "multipart" and depth < MAX_DEPTH:
+            waiting[:0] = [(each, depth + 1) for each in inside(part)[:MAX_PARTS]]
+
+
+def inside(part: Message) -> list[Message]:
+    """What a part is made of: parts, the mail inside it, or blocks of a report; nothing for one that holds octets.
+
+    Asked for octets without decoding them, the library decodes them all the same, by whatever the part calls a charset.
+    """
+    held = part.get_payload() if part.is_multipart() else []
+    return [each for each in held if isinstance(each, Message)] if isinstance(held, list) else []
+
+
+def octets(part: Message) -> bytes:
+    """What a part holds, its transfer encoding undone; nothing for a part made of others."""
+    try:
+        data = part.get_payload(decode=True)
+    except (ValueError, LookupError, AssertionError, TypeError):
+        return b""
+    return data if isinstance(data, bytes) else b""
 
 
 def _end_of_head(raw: bytes) -> int:

@@ -17,6 +17,7 @@ from flufl.bounce import all_failures
 from channels import bounce_wordings, delivery_fields, ses_notices
 from channels.bounce_reasons import MAX_REASON, Failure, first_status, reason_of
 from channels.delivery_fields import Bounce, clean_address
+from channels.mailtree import inside
 
 # It writes a stack trace for each detector that trips over a mail; what cannot be read is no event here.
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
@@ -26,6 +27,7 @@ MAX_WORDING, MAX_WORDING_LINES = 64_000, 1_500  # octets and lines in which an o
 # What flufl's detectors trip over in mails that no mail system wrote.
 _TRIPS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 _STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
+_CHARSET = re.compile(rb"charset", re.IGNORECASE)
 _SYSTEM_SENDER = re.compile(
     r"(?i)(?:mailer[-_.]?daemon|post[-_.]?master|mail[-_.]?(?:er|daemon|gate|gateway|system|admin|router|filter|scanner|delivery)|mdaemon|bounces?[+-]?|maildelivery|mmsc|mms"
     r"|mail-?delivery|deliverystatus|mta|smtp|symantec|messagelabs|ndr|dsn|root|daemon|sysadmin|administrator|notify-dsn|system)(?:[-_.+\d][^@]{0,60})?(?:@|$)"
@@ -150,13 +152,12 @@ def _in_other_words(bounce: Bounce, all_of_it: Sequence[Bounce], text: str) -> B
 def _from_wrapped(parts: Iterable[Message]) -> Iterator[Bounce]:
     """Of a report that a scanner on its way put into a mail of its own."""
     for part in parts:
-        inside = part.get_payload()
-        if part.get_content_type() == "message/rfc822" and isinstance(inside, list) and inside:
-            mail = inside[0]
-            if isinstance(mail, Message) and kind_of(mail) is Report.DELIVERY and mail.is_multipart():
-                for each in mail.get_payload():
-                    if isinstance(each, Message) and each.get_content_type() in _STATUS_PARTS:
-                        yield from delivery_fields.of_part(each)
+        if part.get_content_type() != "message/rfc822":
+            continue
+        for mail in inside(part)[:1]:
+            for each in inside(mail) if kind_of(mail) is Report.DELIVERY else ():
+                if each.get_content_type() in _STATUS_PARTS:
+                    yield from delivery_fields.of_part(each)
 
 
 def _from_words(raw: bytes, parts: Sequence[Message], text: str, about: Circumstances) -> list[Bounce]:
@@ -187,7 +188,9 @@ def _from_flufl(raw: bytes, text: str) -> Iterator[Bounce]:
 
 
 def _beginning(raw: bytes) -> bytes:
-    return b"\n".join(raw[:MAX_WORDING].split(b"\n", MAX_WORDING_LINES)[:MAX_WORDING_LINES])
+    """As much of it as they need, with no charset: the library takes it at its word, and some take it hours."""
+    lines = raw[:MAX_WORDING].split(b"\n", MAX_WORDING_LINES)[:MAX_WORDING_LINES]
+    return _CHARSET.sub(b"unsaid", b"\n".join(lines))
 
 
 def _unique(bounces: Iterable[Bounce]) -> Iterator[Bounce]:

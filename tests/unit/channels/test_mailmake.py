@@ -179,3 +179,9 @@ def test_a_large_form_is_read_at_once() -> None:
     began = time.process_time()
     assert len(fields_of("multipart/form-data; boundary=m", body)) == 1
     assert time.process_time() - began < 1
+
+
+def test_headers_without_end_are_written_in_a_moment() -> None:
+    began = time.process_time()
+    made_again([("To", "é " + "a@b.c," * 2_600)] * 400, text="x")
+    assert time.process_time() - began < 1

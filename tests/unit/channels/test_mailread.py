@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels import mailparts
 from channels.bounce_reasons import Failure
 from channels.delivery_fields import Bounce
 from channels.mailread import Mail, read_mail
@@ -283,6 +284,14 @@ BOMBS = {
     + b"--b\r\nContent-Type: message/delivery-status\r\n\r\n"
     + b"Final-Recipient: rfc822; a@b.example\r\nAction: failed\r\n\r\n" * 150_000,
     "line ends alone": HEAD + b"\r\n" + b"\n" * 10_000_000,
+    "lists of people": (b"To: " + b"a@" * 3_990 + b"\r\nCc: " + b"b@x.example," * 600 + b"\r\n") * 100
+    + b"\r\nx",
+    "names in words": (b"Cc: =?utf-8?b?" + b"QUFB" * 1_900 + b"?=\r\n") * 190 + b"\r\nx",
+    "number of no character": HEAD + b"Content-Type: text/html\r\n\r\n&#" + b"9" * 300_000 + b";",
+    "part in a charset that is none": HEAD
+    + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=idna\r\n\r\n\xff",
+    "bounce in a slow charset": b"From: MAILER-DAEMON@x.example\r\nSubject: failure notice\r\n"
+    b"Content-Type: text/plain; charset=punycode\r\n\r\n\xff" + b"could not be delivered " * 2_700,
     "slow charset": HEAD + b"Content-Type: text/plain; charset=idna\r\n\r\n" + b"a." * 500_000,
 }
 
@@ -294,6 +303,18 @@ def test_a_bomb_is_read_in_a_moment(name: str) -> None:
     assert time.process_time() - began < 1
     assert len(found.recipients) <= 200
     assert len(found.attachments) <= 100
+
+
+def test_only_so_much_html_is_turned_to_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def counted(html: str) -> str:
+        lengths.append(len(html))
+        return ""
+
+    monkeypatch.setattr(mailparts, "plain_of", counted)
+    multipart(*[HTML + b"<i></i>" * 2_000] * 90)
+    assert sum(lengths) == mailparts.MAX_HTML
 
 
 def test_a_long_letter_with_dashes_and_a_large_picture_is_read_whole() -> None:
