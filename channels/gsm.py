@@ -143,7 +143,7 @@ def _outside(text: str) -> tuple[Costly, ...]:
         Costly(character=c, count=n, instead=_instead(c), advice=plainer.advice(c))
         for c, n in found.most_common()
     ]
-    return tuple(sorted(costly, key=lambda each: each.character not in plainer.PLAINER))
+    return tuple(sorted(costly, key=lambda each: plainer.twin(each.character) is None))
 
 
 def _doubled(text: str) -> tuple[Costly, ...]:
@@ -158,7 +158,8 @@ def _doubled(text: str) -> tuple[Costly, ...]:
 
 
 def _instead(character: str) -> str:
-    return plainer.called(plainer.PLAINER[character]) if character in plainer.PLAINER else ""
+    plain = plainer.twin(character)
+    return "" if plain is None else plainer.called(plain)
 
 
 def _cheaply(text: str, encoding: Encoding) -> str:

@@ -64,7 +64,7 @@ def name(character: str) -> str:
 
 def advice(character: str) -> str:
     """What to do about a character outside the alphabet: the end of a sentence; empty where nothing can be said."""
-    instead = PLAINER.get(character)
+    instead = twin(character)
     if instead is not None:
         return f"write {called(instead)} instead"
     if is_mark(character):
@@ -74,6 +74,18 @@ def advice(character: str) -> str:
     return "leave it out" if unicodedata.category(character) in _PICTURES else ""
 
 
+def twin(character: str) -> str | None:
+    """What stands for it without changing a word; none where nothing does.
+
+    Wide, raised and ornamental forms are by Unicode (NFKC) the plain sign they look like.
+    """
+    if character in PLAINER:
+        return PLAINER[character]
+    plain = unicodedata.normalize("NFKC", character)
+    is_plainer = plain.isascii() and plain.strip() and plain != character
+    return plain if is_plainer and unicodedata.category(character) not in _PICTURES else None
+
+
 def called(instead: str) -> str:
     """A replacement as it is read in a sentence."""
     return {"": "nothing", " ": "a space", "\n": "a new line"}.get(instead, instead)
@@ -81,7 +93,8 @@ def called(instead: str) -> str:
 
 def plainly(text: str) -> str:
     """`text` with every character that has a twin replaced by it, and each accent joined to its letter."""
-    return "".join(PLAINER.get(character, character) for character in unicodedata.normalize("NFC", text))
+    twins = ((character, twin(character)) for character in unicodedata.normalize("NFC", text))
+    return "".join(character if plain is None else plain for character, plain in twins)
 
 
 def is_mark(character: str) -> bool:

@@ -37,7 +37,10 @@ def test_a_text_has_exactly_so_many_parts(text: str, encoding: Encoding, units: 
     assert (size.encoding, size.units, size.parts) == (encoding, units, parts)
 
 
-@pytest.mark.parametrize(("character", "instead"), [("’", "'"), ("“", '"'), ("–", "-"), ("…", "...")])
+@pytest.mark.parametrize(
+    ("character", "instead"),
+    [("’", "'"), ("“", '"'), ("–", "-"), ("…", "..."), ("𝗔", "A"), ("２", "2"), ("ª", "a")],
+)
 def test_a_typographic_character_is_named_with_what_to_write(character: str, instead: str) -> None:
     size = measure(f"It{character}s on")
     assert [(each.character, each.instead) for each in size.costly] == [(character, instead)]
