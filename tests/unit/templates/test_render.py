@@ -232,7 +232,7 @@ def test_a_post_fits_its_network_and_ends_with_the_areas_page(network: str, body
     found = NETWORKS[network].estimate(made)
     assert found.limit is not None
     assert found.length <= found.limit
-    assert made.text.strip().endswith(team_url)
+    assert made.text.strip().endswith(f"Have your say by {WORDS['reply_by']}.\n\n{team_url}")
     NETWORKS[network].prepare(made)
     if "\u2026" in made.text:
         assert found.limit - found.length < 30  # as much as there is room for
