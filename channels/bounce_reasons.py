@@ -38,6 +38,7 @@ _ABOUT_US = (
     "after mail from", "reply to mail from", "response to mail from", "sender address", "sender domain", "domain of sender", "sender~rejected", "sender~denied",
     "sender~invalid", "sender~not accepted", "sender~not exist", "sender~not found", "sender verify", "unroutable sender", "unrouteable sender", "mail from~reject",
     "blacklisted", "black listed", "too many invalid", "too many unknown", "too many bad recipients", "verification failed for",
+    "accept mail from", "accepting mail from", "access from", "dynamic ip", "sender ip", "server ip", "your remotehost", "your hostname", "relay host name",
 )  # fmt: skip
 _FULL = (
     "mailbox~full", "mailbox~exceed", "mail box~full", "inbox~full", "full mailbox", "mailbox for~full", "account is full", "folder is full",
@@ -80,22 +81,29 @@ _REFUSED = (
     "administrative", "junk", "compliant", "authentication required", "your mailserver", "your mail server", "your country", "your region", "approved list",
     "listed by", ":blocked", "rejected, see", "rejected see", "rejected - see", "to virus", "forbidden", "prohibited", "abuse", "bulk mail", "not allowed to connect",
     "not authenticated", "throttl", "slow down", "too much mail", "uribl", "surbl", "contact postmaster", "out of sequence",
+    "open proxy", "go away", "mailing list", "this group", "protocol violation", "mass mailer", "filtered", "content denied", "content filter",
+    "blocked by", "is blocked", "not authenticated", "your isp", "spf record", "header are not", "multiple addresses",
 )  # fmt: skip
 _DISABLED = (
     "account~disabled", "mailbox~disabled", "user~disabled", "recipient~disabled", "disabled recipient", "disabled user", "account~inactive", "mailbox~inactive",
     "user~inactive", "account~suspended", "mailbox~suspended", "user~suspended", "account~ locked", "mailbox~ locked", "account has expired", "mailbox has expired",
-    "account is not active", "mailbox is not active", "out of service", "inactive user", "inactive recipient", "suspended", "deactivated", "account expired",
+    "account is not active", "mailbox is not active", "out of service", "inactive user", "inactive recipient", "user not active", "not an active address", "suspended", "deactivated", "account expired",
 )  # fmt: skip
 _LATER = (
     "timed out", "timeout", "time out", "temporar", "try again", "try later", "deferred", "connection refused", "connection reset", "connection lost", "connection was",
     "connection died", "expired", "retry", "no answer", "not respond", "unreachable", "no route to host", "network", "too long", "delayed", "unable to connect", "cannot connect",
     "could not be delivered for", "cannot send message for", "dns error", "lookup failure", "service unavailable", "service not available", "too many hours", "in the queue",
-    "system resources", "internal error", "server error", "system error", "database error", "configuration problem", "a problem occurred", "queue full",
+    "system resources", "internal error", "server error", "system error", "database error", "local error", "configuration error", "config error", "system call", "write error", "misconfigured", "configuration problem", "a problem occurred", "queue full",
 )  # fmt: skip
 
 
+_PERHAPS_GONE = (  # where nothing else is said
+    "were unknown", "unknown e-mail", "no one at this", "no mail box", "not a local", "not local", "bad recipient",
+    "bad address", "badrcptto", "mailbox~unavailable", "account unavailable", "mailbox~invalid",
+)  # fmt: skip
 _FOR_NOW = (
     "temporarily disabled", "temporarily locked", "temporarily suspended", "temporarily inactive", "temporarily deactivated",
+    "disabled temporar", "suspended temporar",
 )  # fmt: skip
 
 
@@ -113,6 +121,7 @@ _BY_WORDS = (
     (_table(_DISABLED), Failure.DISABLED),
     (_table(_REFUSED), Failure.REFUSED),
     (_table(_LATER), Failure.LATER),
+    (_table(_PERHAPS_GONE), Failure.GONE),
 )
 # By subject and detail of a status (RFC 3463 §3), where the words say nothing.
 _BY_STATUS = (

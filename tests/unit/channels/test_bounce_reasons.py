@@ -54,6 +54,9 @@ REASONS = [
     ("", "550 Too many invalid recipients", "5.7.1", Failure.REFUSED, True),
     ("", "550 this mailbox is blocked by its owner", "5.7.1", Failure.REFUSED, True),
     ("", "550 this mailbox is temporarily locked", "4.4.7", Failure.LATER, True),
+    ("", "550 this mailbox is disabled temporarily", "4.4.7", Failure.LATER, True),
+    ("", "550 we do not accept mail from dynamic IPs", "5.7.1", Failure.REFUSED, True),
+    ("", "550 there is no one at this address", "5.1.1", Failure.GONE, True),
     ("", "550 internal server error", "4.4.7", Failure.LATER, True),
     ("", "something else", "5.0.0", Failure.OTHER, True),
 ]
