@@ -19,21 +19,37 @@ _AUTO_HEADERS = (
 _LIST_HEADERS = ("List-Id", "List-Post", "List-Unsubscribe", "Mailing-List", "X-Mailing-List")
 _SAYS_AUTO = frozenset({"auto_reply", "auto-reply", "autoreply", "auto-replied"})
 _BULK = frozenset({"bulk", "junk", "list"})
-# Begins of subjects of absence notes and acknowledgements, in lower case.
-_AWAY = re.compile(
-    r"(?:re:\s?|aw:\s?|\W){0,6}(?:"
-    r"auto(?:matic|mated|matisk|matiskt|matische|matisierte)?[ -]?(?:reply|response|answer|respond|svar|antwort|antwoord|generated)"
-    r"|autoreply|autoresponder|auto(?:matische)?[ -]?antwor|automatick|odpowied\S? automatyczna|autorespuesta|risposta automatica|r\S?ponse automatique"
-    r"|respuesta autom|resposta autom|automatisch(?:e|es)? (?:antwort|antwoord|afwezig)|automaattinen vastaus|otomatik yan|automatikus v|raspuns automat|r\S?spuns automat"
-    r"|\u0430\u0432\u0442\u043e\u043e\u0442\u0432\u0435\u0442|\u0430\u0432\u0442\u043e\u043c\u0430\u0442\u0438\u0447|\u81ea\u52d5\u5fdc\u7b54|\u81ea\u52d5\u8fd4\u4fe1|\u81ea\u52a8\u56de\u590d|\u81ea\u52d5\u56de\u8986|\uc790\ub3d9 ?\uc751\ub2f5|\u03b1\u03c5\u03c4\u03cc\u03bc\u03b1\u03c4"
-    r"|out[ -]of[ -](?:the )?office|ooo[: ]|out of office|away from (?:the |my )?(?:office|desk|mail)|i am (?:currently )?(?:away|out of)|on (?:annual |maternity |paternity |sick )?leave"
-    r"|on (?:holiday|vacation)|vacation (?:reply|message|notice|response)|(?:annual|maternity) leave|not in the office|absence notice|currently unavailable"
-    r"|allan o'r swyddfa|allan o.r swyddfa|ymateb awtomatig|ateb awtomatig|ar wyliau|i ffwrdd o'r"
-    r"|abwesen|ich bin (?:nicht|derzeit)|(?:nicht )?im urlaub|absent|absence (?:du|de)|message d'absence|en (?:cong\S|vacances)|absence\b|afwezig|niet aanwezig|fuera de (?:la )?oficina|ausente|ausencia"
-    r"|fuori (?:sede|ufficio)|assente|fora do escrit|fr\S?nvarande|frav\S?r|ikke til stede|poissa|poza biurem|nieobecno|mimo kancel|\u4e0d\u5728|\u5916\u51fa"
+_ANSWER = (
+    r"(?:reply|repl|respon[sd]|answer|svar|antwor|antwoord|odgovor|odpov|odpowied|respuesta|resposta|risposta|r\S?ponse|atsakym|atbild|vastus|vastaus"
+    r"|v\S?lasz|raspuns|r\S?spuns|yan\S?t|ymateb|ateb|p\S?rgjigj|generated|afwezig)"
+)
+_PREFIXES = r"(?:re:\s?|aw:\s?|\W){0,6}"
+# Begins of subjects that only programs write: "automatic" beside "reply" in the languages of mail programs, and their set phrases.
+_PROGRAMS = re.compile(
+    rf"{_PREFIXES}(?:auto\w{{0,10}}[ -]{{0,2}}{_ANSWER}|{_ANSWER}\w{{0,4}} a[uw]tom|autoreply|autoresponder|samodejni odgovor|otomatik yan|vacation (?:reply|message|notice|response)|absence du bureau"
+    r"|\u0430\u0432\u0442\u043e\u043e\u0442\u0432\u0435\u0442|\u0430\u0432\u0442\u043e\u043c\u0430\u0442\u0438\u0447|\u03b1\u03c5\u03c4\u03cc\u03bc\u03b1\u03c4"
+    r"|\u81ea\u52d5\u5fdc\u7b54|\u81ea\u52d5\u8fd4\u4fe1|\u81ea\u52d5\u56de\u8986|\u81ea\u52a8(?:\u56de\u590d|\u7b54\u590d|\u54cd\u5e94)|\uc790\ub3d9 ?(?:\uc751\ub2f5|\ud68c\uc2e0)"
+    r"|\u0631\u062f \u062a\u0644\u0642\u0627\u0626\u064a|\u05de\u05e2\u05e0\u05d4 \u05d0\u05d5\u05d8\u05d5\u05de\u05d8\u05d9|\u062e\u0648\u062f\u06a9\u0627\u0631|\u0938\u094d\u0935\u091a\u093e\u0932\u093f\u0924|\u09b8\u09cd\u09ac\u09af\u09bc\u0982\u0995\u09cd\u09b0\u09bf\u09af\u09bc"
+    r"|\u0e15\u0e2d\u0e1a\u0e01\u0e25\u0e31\u0e1a\u0e2d\u0e31\u0e15\u0e42\u0e19\u0e21\u0e31\u0e15\u0e34|tr\S{1,2} l\S{1,2}i t\S{1,2} \S{1,2}\S?ng"
+    r"|out[ -]of[ -](?:the )?office(?! hours)|ooo[: ]|absence notice|auto: .{0,80}\bout of (?:the )?office|[^:]{0,80}\bis out of (?:the )?office\W{0,3}\(return"
+    r"|.{0,200}\(auto[ -]?(?:reply|response)\)"
+    r"|allan o.r swyddfa|ar wyliau|i ffwrdd o'r|abwesenheit|message d'absence|afwezig|niet aanwezig|fuera de (?:la )?oficina"
+    r"|fuori (?:sede|ufficio)|fora do escrit|fr\S?nvarande|frav\S?r|ikke til stede|poissa|poza biurem|nieobecno|mimo kancel|\u4e0d\u5728|\u5916\u51fa"
     r")",
     re.IGNORECASE,
 )
+# Begins that people write as well ("On holiday: who watches my house?"): a program's only where no more is said, or it answers.
+_AWAY = re.compile(
+    rf"{_PREFIXES}(?:"
+    r"away from (?:the |my )?(?:office|desk|mail)|(?:i am|i'm|i\u2019m) (?:currently |now )?(?:away|out of(?: (?:the )?office)?|on (?:holiday|vacation|leave|annual leave))"
+    r"|on (?:annual |maternity |paternity |sick )?leave|on (?:holiday|vacation)|vacation\b|(?:annual|maternity) leave|not in the office|currently unavailable"
+    r"|[^:]{0,60}\bis (?:currently |now )?(?:away|out of (?:the )?office|on (?:holiday|vacation|annual leave|leave))"
+    r"|abwesen|ich bin (?:nicht|derzeit)|(?:nicht )?im urlaub|absent|absence\b|en (?:cong\S|vacances)|ausente|ausencia|assente|szabads\Sg"
+    r")",
+    re.IGNORECASE,
+)
+_TO_THE_END = re.compile(r"(?i)\W*(?:$|\d|(?:until|till|back|returning|bis|jusqu|hasta)\b)")
+_DAEMON = re.compile(r"(?i)(?:mailer|mail)[-_.]?daemon\b")
 _EXCHANGE = ("X-MS-Has-Attach", "Thread-Topic", "X-MimeOLE", "X-MS-TNEF-Correlator")
 
 
@@ -49,15 +65,29 @@ def is_auto_reply(headers: Headers, subject: str, *, from_system: bool) -> bool:
     mailer = headers.first("X-Mailer").lower()
     if "vacation" in mailer or "autorespond" in mailer:
         return True
-    if not _AWAY.match(subject):
-        return False
+    if any(_DAEMON.match(address) for _, address in headers.people("From")):
+        return True
+    if from_system and says_away(subject):
+        return True
     exchange = any(headers.all(name) for name in _EXCHANGE)
-    return from_system or exchange or not headers.all("References")
+    if _PROGRAMS.match(subject):
+        return exchange or not headers.all("References")
+    away = _AWAY.match(subject)
+    if away is None:
+        return False
+    is_all = bool(_TO_THE_END.match(subject, away.end())) and not headers.all("References")
+    return is_all or _answers(headers, subject)
 
 
 def says_away(subject: str) -> bool:
     """Does a subject begin as absence notes do?"""
-    return bool(_AWAY.match(subject))
+    return bool(_PROGRAMS.match(subject) or _AWAY.match(subject))
+
+
+def _answers(headers: Headers, subject: str) -> bool:
+    """Does it answer a mail, as programs do: naming it, or its subject, but not what came before?"""
+    named = bool(headers.first("In-Reply-To")) or "re:" in subject.lower()
+    return named and not headers.all("References")
 
 
 def is_bulk(headers: Headers) -> bool:
