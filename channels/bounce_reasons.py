@@ -39,6 +39,7 @@ _ABOUT_US = (
     "sender~invalid", "sender~not accepted", "sender~not exist", "sender~not found", "sender verify", "unroutable sender", "unrouteable sender", "mail from~reject",
     "blacklisted", "black listed", "too many invalid", "too many unknown", "too many bad recipients", "verification failed for",
     "accept mail from", "accepting mail from", "access from", "dynamic ip", "sender ip", "server ip", "your remotehost", "your hostname", "relay host name",
+    "from address not verified", "sender was rejected",
 )  # fmt: skip
 _FULL = (
     "mailbox~full", "mailbox~exceed", "mail box~full", "inbox~full", "full mailbox", "mailbox for~full", "account is full", "folder is full",
@@ -62,15 +63,17 @@ _GONE = (
     "no longer in use", "no longer with", "no longer employed", "no longer available", "has moved", "has been moved", "has changed", "recipient no longer on server",
     "doesn't have a~account", "does not have a~account", "incorrectly constructed", "malformed address", "mailbox unavailable or does", "not local to",
     "no one by", "unbekannt", "existiert nicht", "inexistente", "n'existe pas", "inconnu", "no existe", "desconocid", "sconosciut", "onbekend", "nieznany",
-    "user doesn't", "not recognized", "not recognised", "action not taken: mailbox unavailable", "address rejected: access denied", "invalid final delivery", "no smtp service", "domain does not exist",
+    "user doesn't", "not recognized", "not recognised", "action not taken: mailbox unavailable", "address rejected: access denied", "invalid final delivery", "domain does not exist",
     "couldn't find a mail exchanger", "not accepting network messages", "no longer accept", "none of the mail servers", "542~rejected", "not able to find",
-    "\u898b\u3064\u304b\u308a\u307e\u305b", "\u898b\u3064\u304b\u3089", "\u89b3\u3064", "could not find",
+    "\u898b\u3064\u304b\u308a\u307e\u305b", "\u898b\u3064\u304b\u3089", "\u89b3\u3064", "could not find~user",
+    "could not find~recipient", "could not find~mailbox", "could not find~account", "could not find~address", "could not find~host", "could not find~domain",
+    "recipient cannot be verified", "action not taken: mailbox not available", "no mail box",
  "unable to deliver to~unknown", "not a registered", "mailbox is not found", "invalid local", "unknown email", "bad destination mailbox",
-    "there is no such", "invalid dest", "no valid recipient", "sorry, no mailbox", "does not have an email", "not a member", "user not local",
+    "there is no such", "invalid dest", "sorry, no mailbox", "does not have an email", "not a member", "user not local",
     "\u898b\u3064\u304b\u308a\u307e\u305b\u3093", "\u3042\u308a\u307e\u305b\u3093", "\u5b58\u5728\u3057",
 )  # fmt: skip
 _REFUSED = (
-    "spam", "virus found", "virus detected", "contains a virus", "infected", "malware", "phish", "unsolicited", "blacklist", "black list", "blocklist", "block list", "blocked using", "is blocked", "been blocked", "dnsbl",
+    "spam", "virus found", "virus detected", "contains a virus", "infected", "malware", "phish", "unsolicited", "blacklist", "black list", "blocklist", "block list", "blocked", "dnsbl",
     "rbl", "reputation", "greylist", "banned", "dmarc", "spf", "dkim", "unauthenticated", "not authorized", "not authorised", "reverse dns", "ptr record", "rdns", "helo",
     "content reject", "content filter", "message content", "message rejected", "message refused", "message size", "message too", "message header", "too large", "too big",
     "size limit", "size exceed", "maximum size", "policy", "relaying denied", "relay access denied", "relay not permitted", "unable to relay", "not permitted to relay",
@@ -83,17 +86,20 @@ _REFUSED = (
     "not authenticated", "throttl", "slow down", "too much mail", "uribl", "surbl", "contact postmaster", "out of sequence",
     "open proxy", "go away", "mailing list", "this group", "protocol violation", "mass mailer", "filtered", "content denied", "content filter",
     "blocked by", "is blocked", "not authenticated", "your isp", "spf record", "header are not", "multiple addresses",
+    "authentication is required", "relaying mail", "relaying to", "bad_header", "duplicate header", "ct signature", "requires confirmation", "automatically rejected", "not accepting mail with", "no smtp service",
 )  # fmt: skip
 _DISABLED = (
     "account~disabled", "mailbox~disabled", "user~disabled", "recipient~disabled", "disabled recipient", "disabled user", "account~inactive", "mailbox~inactive",
     "user~inactive", "account~suspended", "mailbox~suspended", "user~suspended", "account~ locked", "mailbox~ locked", "account has expired", "mailbox has expired",
     "account is not active", "mailbox is not active", "out of service", "inactive user", "inactive recipient", "user not active", "not an active address", "suspended", "deactivated", "account expired",
+    "account is expired", "account is blocked", "not an active",
 )  # fmt: skip
 _LATER = (
     "timed out", "timeout", "time out", "temporar", "try again", "try later", "deferred", "connection refused", "connection reset", "connection lost", "connection was",
     "connection died", "expired", "retry", "no answer", "not respond", "unreachable", "no route to host", "network", "too long", "delayed", "unable to connect", "cannot connect",
     "could not be delivered for", "cannot send message for", "dns error", "lookup failure", "service unavailable", "service not available", "too many hours", "in the queue",
     "system resources", "internal error", "server error", "system error", "database error", "local error", "configuration error", "config error", "system call", "write error", "misconfigured", "configuration problem", "a problem occurred", "queue full",
+    "name server reply",
 )  # fmt: skip
 
 
@@ -150,6 +156,19 @@ _NAMES = re.compile(
 _LISTS = re.compile(
     r"\b(?:spamhaus|spamcop|sorbs|barracudacentral|uribl|surbl|abuseat|senderscore|mailspike)\.[a-z]{2,6}\b"
 )
+# What a server says of us in the words it has for a recipient: "your domain does not exist", "host not found" after HELO.
+_OF_US = re.compile(
+    r"\byour (?:ip|host|hostname|server|domain|system|network|mail ?server|helo|isp|provider|dns|mta|e-?mail address|address|relay)\b"
+    r"|(?<!to )(?<!to the )\bsender\b|\bsending (?:ip|host|server|domain|mta|address)|\bclient host|\be?helo\b|\breverse\b|\bptr\b|\brdns\b|\bdns check"
+    r"|\b(?:dkim|spf|dmarc)\b|\breturn[- ]path\b|\benvelope[- ]from|\bfrom:? (?:address|header|domain|field)\b"
+    r"|\baccept\w{0,3} (?:[\w-]{1,20} ){0,3}from\b|\btoo many\b|\b(?:approved|allowed|safe|permitted) (?:senders?|list)\b|\bwhite ?list|\b(?:this|the) (?:list|group)\b"
+)
+_SENTENCE_END = re.compile(r"[.;!?] ")
+# Said before anybody was named as the recipient, so of us: at the greeting, HELO or MAIL FROM.
+_BEFORE_RCPT = re.compile(
+    r"(?:in reply to|response to|smtp error from remote mail server after) (?:mail from|e?helo|initial connection|starttls|auth)\b|refused to talk to me"
+    r"|while performing the e?helo handshake|greeting failed|sender was rejected"
+)
 _SPACE = re.compile(r"\s+")
 
 
@@ -161,9 +180,10 @@ def reason_of(status: str, words: str, *, delayed: bool = False) -> Reason:
     plain = _plain(flat)
     found = _REPLY.search(plain)
     reply = found[0] if found else ""
-    failure = _by_words(flat, plain) or _by_status(best) or _by_reply(reply)
-    if failure is Failure.GONE and _AFTER_DATA.search(plain):  # a filter's way of saying no to the words
-        failure, best = Failure.OTHER, "5.2.0" if not reply.startswith("4") else "4.2.0"
+    failure = _by_words(flat, plain) or _by_comment(status) or _by_status(best) or _by_reply(reply)
+    failure = at_its_stage(failure, flat)
+    if failure is Failure.OTHER and _AFTER_DATA.search(flat):
+        best = best if best[:3] in ("4.2", "5.2") else ("4.2.0" if reply.startswith("4") else "5.2.0")
     permanent = not delayed and (best or reply or _MADE_UP[failure]).startswith("5")
     if not best or best.endswith(".0.0"):
         best = _made_up(failure, permanent=permanent)
@@ -173,9 +193,20 @@ def reason_of(status: str, words: str, *, delayed: bool = False) -> Reason:
 def failure_in(words: str) -> Failure | None:
     """What a system's words say by themselves, whatever number stands before them; None where they say nothing."""
     flat = _SPACE.sub(" ", words[:MAX_REASON]).lower()
-    plain = _plain(flat)
-    failure = _by_words(flat, plain)
-    return Failure.OTHER if failure is Failure.GONE and _AFTER_DATA.search(plain) else failure
+    failure = _by_words(flat, _plain(flat))
+    return at_its_stage(failure, flat) if failure is not None else None
+
+
+def at_its_stage(failure: Failure, words: str) -> Failure:
+    """The failure by when in the talk it was told: no server knows before RCPT who is meant, and after DATA it has read us.
+
+    words: in lower case, of a report that tells it ("in reply to MAIL FROM command").
+    """
+    if failure in (Failure.GONE, Failure.OTHER) and _BEFORE_RCPT.search(words):
+        return Failure.REFUSED
+    if failure is Failure.GONE and _AFTER_DATA.search(words):  # a filter's way of saying no to the words
+        return Failure.OTHER
+    return failure
 
 
 def first_status(text: str) -> str:
@@ -190,8 +221,24 @@ def _plain(flat: str) -> str:
 
 
 def _by_words(flat: str, plain: str) -> Failure | None:
-    listed = Failure.REFUSED if _LISTS.search(flat) else None
-    return next((failure for pattern, failure in _BY_WORDS if pattern.search(plain)), listed)
+    of_us = False
+    for pattern, failure in _BY_WORDS:
+        for found in pattern.finditer(plain):
+            if failure is not Failure.GONE or not _OF_US.search(_sentence(plain, found)):
+                return failure
+            of_us = True
+    return Failure.REFUSED if of_us or _LISTS.search(flat) else None
+
+
+def _sentence(plain: str, found: re.Match[str]) -> str:
+    """The sentence around what was found, as far as it matters."""
+    before, after = plain[max(0, found.start() - 160) : found.start()], plain[found.end() : found.end() + 80]
+    return _SENTENCE_END.split(before)[-1] + found[0] + _SENTENCE_END.split(after, maxsplit=1)[0]
+
+
+def _by_comment(status: str) -> Failure | None:
+    """By the words some systems add to the status, "5.1.1 (bad destination mailbox address)": its meaning in general."""
+    return _by_words("", _plain(_SPACE.sub(" ", status[:MAX_REASON]).lower())) if "(" in status else None
 
 
 def _by_status(status: str) -> Failure | None:
