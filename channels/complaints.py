@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.message import Message
 
-from channels.delivery_fields import address_in, clean_address, returned_to
+from channels.delivery_fields import address_in, clean_address, lines_of, returned_to
 from channels.mailheaders import Headers
-from channels.mailtree import inside, octets
+from channels.mailtree import inside
 
 MAX_FIELDS = 200
 _FIELD = re.compile(
@@ -19,6 +19,10 @@ _FIELD = re.compile(
 )
 _OLD_SUBJECT = re.compile(
     r"(?i)(?:complaint about message from|email feedback report|client tos notification|\[?abuse report|fbl report|spam complaint)"
+)
+# A resident reports abuse, too, and sends the mail along.
+_OLD_SENDER = re.compile(
+    r"(?i)(?:abuse|staff|scomp|fbl|feedback|complaints?|spam|postmaster|no-?reply)(?:[-_.+\d]?[^@]{0,60})?@"
 )
 NOT_A_COMPLAINT = frozenset({"not-spam", "dkim-failure", "auth-failure", "auth", "dkim"})
 
@@ -44,7 +48,9 @@ def complaint_of(parts: Sequence[Message], headers: Headers, subject: str) -> Co
     kinds, recipients = _fields(parts)
     returned = _returned(parts)
     old = headers.first("X-HmXmrOriginalRecipient") or headers.first("X-Original-Recipient-Of-Complaint")
-    if not kinds and not old and not (_OLD_SUBJECT.match(subject) and returned is not None):
+    sender = next(iter(headers.people("From")), ("", ""))[1]
+    is_old = bool(_OLD_SUBJECT.match(subject) and _OLD_SENDER.match(sender)) and returned is not None
+    if not kinds and not old and not is_old:
         return None
     found = [*recipients, *([clean_address(old)] if old else [])]
     if not any(found):
@@ -59,25 +65,16 @@ def _fields(parts: Iterable[Message]) -> tuple[list[str], list[str]]:
     for part in parts:
         if part.get_content_type() != "message/feedback-report":
             continue
-        for line in _lines(part)[:MAX_FIELDS]:
+        for line in lines_of(part).split("\n")[:MAX_FIELDS]:
             found = _FIELD.match(line)
             if not found:
                 continue
             name, value = found[1].lower(), found[2].strip()
             if name == "feedback-type":
-                kinds.append(value.lower())
+                kinds.append(re.split(r"[\s;(]", value.lower())[0])
             elif name in ("original-rcpt-to", "removal-recipient"):
                 recipients.append(address_in(value))
     return kinds, recipients
-
-
-def _lines(part: Message) -> list[str]:
-    text = octets(part).decode("utf-8", "replace")[:50_000]
-    lines = text.split("\n")
-    for block in inside(part)[:20]:
-        lines += [f"{name}: {value}" for name, value in block.raw_items()]
-        lines += octets(block)[:20_000].decode("utf-8", "replace").split("\n")
-    return lines
 
 
 def _returned(parts: Iterable[Message]) -> Message | None:

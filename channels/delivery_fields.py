@@ -25,6 +25,7 @@ _LOCAL = r"(?:\"[^\"\r\n]{1,64}\"|[^\s<>;,:\"()\[\]\\@]{1,128})"
 ADDRESS = re.compile(rf"{_LOCAL}@[^\s<>;,:\"()\[\]\\@']{{1,255}}")
 _HEX = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
+_ARRIVED = frozenset({"delivered", "relayed", "expanded", "deliverable"})
 _RECIPIENTS = ("final-recipient", "x-actual-recipient", "original-recipient")
 
 
@@ -59,13 +60,36 @@ class _Block:
 
 def of_part(part: Message) -> list[Bounce]:
     """The failed or delayed recipients of a part of the kind delivery-status."""
-    return of_text(_lines_of(part))
+    return of_text(lines_of(part))
 
 
 def of_text(text: str) -> list[Bounce]:
     """The same, of fields that stand in any text."""
     found = (_bounce(block) for block in _blocks(text.split("\n")[:MAX_FIELD_LINES]))
     return [bounce for bounce in found if bounce is not None]
+
+
+def says_delivered(part: Message) -> bool:
+    """Does it say of a recipient that the mail arrived, was handed on, or went to a list? Nobody asked, and nothing failed."""
+    blocks = _blocks(lines_of(part).split("\n")[:MAX_FIELD_LINES])
+    return any(_action(block) in _ARRIVED for block in blocks)
+
+
+def lines_of(part: Message) -> str:
+    """The words of a part that the library takes for blocks of headers, as they were written."""
+    if not part.is_multipart():
+        return octets(part).decode("utf-8", "replace")
+    lines: list[str] = []
+    for block in inside(part)[:MAX_FIELD_LINES]:
+        lines += [f"{name}: {value}" for name, value in block.raw_items()]
+        lines += [octets(block)[:20_000].decode("utf-8", "replace"), ""]
+    text = "\n".join(lines)
+    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64":
+        return text
+    try:  # not allowed (RFC 3464 §2.1), and done
+        return b64decode("".join(text.split())).decode("utf-8", "replace")
+    except ValueError:
+        return text
 
 
 def address_in(value: str) -> str:
@@ -109,22 +133,6 @@ def _letter(code: str) -> str:
     return chr(value) if value < 0x110000 and not 0xD800 <= value < 0xE000 else ""
 
 
-def _lines_of(part: Message) -> str:
-    if not part.is_multipart():
-        return octets(part).decode("utf-8", "replace")
-    lines: list[str] = []
-    for block in inside(part)[:MAX_FIELD_LINES]:
-        lines += [f"{name}: {value}" for name, value in block.raw_items()]
-        lines += [octets(block)[:20_000].decode("utf-8", "replace"), ""]
-    text = "\n".join(lines)
-    if str(part.get("Content-Transfer-Encoding", "")).strip().lower() != "base64":
-        return text
-    try:  # not allowed (RFC 3464 §2.1), and done
-        return b64decode("".join(text.split())).decode("utf-8", "replace")
-    except ValueError:
-        return text
-
-
 def _blocks(lines: Iterable[str]) -> Iterator[_Block]:
     block, last = _Block(), ""
     for line in lines:
@@ -147,9 +155,8 @@ def _blocks(lines: Iterable[str]) -> Iterator[_Block]:
 
 
 def _bounce(block: _Block) -> Bounce | None:
-    fields = block.fields
-    action = re.split(r"[\s(;]", fields.get("action", "").strip().lower())[0]
-    if not block.is_whole or action in ("delivered", "relayed", "expanded", "deliverable"):
+    fields, action = block.fields, _action(block)
+    if not block.is_whole or action in _ARRIVED:
         return None
     status = fields.get("status", "")
     if not action and status.startswith("2"):
@@ -158,7 +165,7 @@ def _bounce(block: _Block) -> Bounce | None:
     if not recipient:
         return None
     delayed = action == "delayed"
-    words = f"{fields.get('diagnostic-code', '')} {fields.get('x-supplementary-info', '')} {status}"
+    words = f"{fields.get('diagnostic-code', '')} {fields.get('x-supplementary-info', '')}"
     reason = reason_of(status, words, delayed=delayed)
     return Bounce(
         recipient=recipient,
@@ -167,6 +174,10 @@ def _bounce(block: _Block) -> Bounce | None:
         delayed=delayed,
         failure=reason.failure,
     )
+
+
+def _action(block: _Block) -> str:
+    return re.split(r"[\s(;]", block.fields.get("action", "").strip().lower())[0]
 
 
 def _best(addresses: list[str]) -> str:

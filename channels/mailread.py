@@ -17,7 +17,15 @@ from channels.mailheaders import MAX_HEADER, MESSAGE_ID, Headers, date_of, first
 from channels.mailparts import charset_of, content_of, files_of, text_of
 from channels.mailtext import new_text
 from channels.mailtree import MAX_HEAD, beyond, head_of, inside, one_line_end, parse, parts_of
-from channels.reports import Circumstances, Report, bounces_of, is_system, kind_of
+from channels.reports import (
+    Circumstances,
+    Report,
+    bounces_of,
+    is_surely_systems,
+    is_system,
+    kind_of,
+    may_be_system,
+)
 
 MAX_REFERENCES = 100
 
@@ -26,7 +34,7 @@ MAX_REFERENCES = 100
 class Mail:
     """A mail as far as it could be read. senders: every address in every From. about: Message-ID of the mail reported on.
 
-    new: what of the text its writer wrote themselves. beyond: which bound of structure it exceeds, in words; then its
+    is_from_system: a mail system wrote it, by more than its words. new: what of the text its writer wrote themselves. beyond: which bound of structure it exceeds, in words; then its
     headers alone were read.
     """
 
@@ -45,11 +53,17 @@ class Mail:
     is_auto_reply: bool = False
     is_bulk: bool = False
     return_path_is_null: bool = False
+    is_from_system: bool = False
     report: Report = Report.NONE
     bounces: tuple[Bounce, ...] = ()
     complaint: Complaint | None = None
     about: str = ""
     beyond: str = ""
+
+    @property
+    def has_bounced(self) -> bool:
+        """Whether a mail system, beyond doubt, says that mail of ours did not arrive: a person may write what reads the same."""
+        return bool(self.bounces) and self.is_from_system
 
     @property
     def is_automatic(self) -> bool:
@@ -58,7 +72,7 @@ class Mail:
             self.is_auto_reply
             or self.is_bulk
             or self.return_path_is_null
-            or bool(self.bounces)
+            or self.has_bounced
             or self.report is not Report.NONE
         )
 
@@ -81,6 +95,7 @@ def read_mail(raw: bytes) -> Mail:
         named=headers.first("X-Failed-Recipients"),
         ours=frozenset([*(address for _, address in senders), *recipients]),
         is_from_system=is_null or _is_from_system(headers, senders),
+        may_be_system=bool(senders) and may_be_system(senders[0][1]),
         is_answer=bool(headers.first("In-Reply-To") or headers.first("References")),
         is_absence=says_away(subject),
     )
@@ -100,6 +115,7 @@ def read_mail(raw: bytes) -> Mail:
         is_auto_reply=is_auto_reply(headers, subject, from_system=is_null),
         is_bulk=is_bulk(headers),
         return_path_is_null=is_null,
+        is_from_system=is_surely_systems(mail, about),
         report=Report.COMPLAINT if complaint else kind_of(mail),
         bounces=() if complaint else bounces_of(plain, parts, text, about),
         complaint=complaint,

@@ -15,7 +15,7 @@ from enum import StrEnum
 from flufl.bounce import all_failures
 
 from channels import bounce_wordings, delivery_fields, ses_notices
-from channels.bounce_reasons import MAX_REASON, Failure, first_status, reason_of
+from channels.bounce_reasons import MAX_REASON, Failure, at_its_stage, first_status, reason_of
 from channels.delivery_fields import Bounce, clean_address
 from channels.mailtree import inside
 
@@ -29,8 +29,12 @@ _TRIPS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 _STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
 _CHARSET = re.compile(rb"charset", re.IGNORECASE)
 _SYSTEM_SENDER = re.compile(
-    r"(?i)(?:mailer[-_.]?daemon|post[-_.]?master|mail[-_.]?(?:er|daemon|gate|gateway|system|admin|router|filter|scanner|delivery)|mdaemon|bounces?[+-]?|maildelivery|mmsc|mms"
-    r"|mail-?delivery|deliverystatus|mta|smtp|symantec|messagelabs|ndr|dsn|root|daemon|sysadmin|administrator|notify-dsn|system)(?:[-_.+\d][^@]{0,60})?(?:@|$)"
+    r"(?i)(?:mailer[-_.]?daemon|post[-_.]?master|mail[-_.]?(?:er|daemon|gate|gateway|system|admin|router|filter|scanner|delivery)|mdaemon|maildelivery|mmsc"
+    r"|mail-?delivery|deliverystatus|mta|smtp|symantec|messagelabs|ndr|dsn|notify-dsn|microsoftexchange[0-9a-f]{0,40})(?:[-_.+\d][^@]{0,60})?(?:@|$)"
+)
+# Names that people and programs of every kind write under as well.
+_LIKE_A_SYSTEM = re.compile(
+    r"(?i)(?:bounces?[+-]?|mms|root|daemon|sysadmin|administrator|system)(?:[-_.+\d][^@]{0,60})?(?:@|$)"
 )
 _FAILURE_SUBJECT = re.compile(
     r"(?i)undeliver|non-?deliver|not deliver|deliver(?:y|ed|ing)?[ -](?:status|notification|fail|problem|has|error|report|impossible|incomplete|unsuccess|delay|subsystem)|failed? (?:deliver|mail|message)"
@@ -77,7 +81,8 @@ class Report(StrEnum):
 class Circumstances:
     """What else is known of a mail that may be a report. named: X-Failed-Recipients. ours: whom it is from and to.
 
-    is_from_system: its return path is empty, or it names no person. is_absence: it says that somebody is away.
+    is_from_system: its return path is empty, or it names no person. may_be_system: its sender's name fits a mail system,
+    and others. is_absence: it says that somebody is away.
     """
 
     subject: str
@@ -85,6 +90,7 @@ class Circumstances:
     named: str
     ours: frozenset[str]
     is_from_system: bool
+    may_be_system: bool
     is_answer: bool
     is_absence: bool
 
@@ -109,12 +115,34 @@ def is_system(address: str) -> bool:
     return bool(_SYSTEM_SENDER.match(address))
 
 
+def may_be_system(address: str) -> bool:
+    """Could it, where the mail speaks of a failure?"""
+    return bool(_LIKE_A_SYSTEM.match(address))
+
+
+def is_surely_systems(mail: Message, about: Circumstances) -> bool:
+    """Did no person write it, by more than its words? Else it is a report only where nobody but a mail system would send it."""
+    return (
+        kind_of(mail) is Report.DELIVERY
+        or about.is_from_system
+        or bool(about.named)
+        or about.sender.endswith(ses_notices.SENDER)
+    )
+
+
 def bounces_of(raw: bytes, parts: Sequence[Message], text: str, about: Circumstances) -> tuple[Bounce, ...]:
     """Who was not reached. The words of a mail are believed only where no person seems to have written it."""
+    kind = kind_of(parts[0]) if parts else Report.NONE
+    if kind is Report.DISPOSITION:  # what a reader, or a rule of theirs, did with a mail that arrived
+        return ()
     reported = [part for part in parts if part.get_content_type() in _STATUS_PARTS]
+    if kind is not Report.DELIVERY and not about.is_from_system and (about.is_answer or not _failed(about)):
+        reported = []  # a person shows us what they got
     standard = tuple(_unique(bounce for part in reported for bounce in delivery_fields.of_part(part)))
     if standard:
         return tuple(_in_other_words(bounce, standard, text) for bounce in standard)
+    if any(delivery_fields.says_delivered(part) for part in reported):
+        return ()
     if about.sender.endswith(ses_notices.SENDER):
         return tuple(_unique(ses_notices.of_text(text)))
     if not _speaks_of_failure(text, about, has_part=bool(reported)):
@@ -131,22 +159,42 @@ def _speaks_of_failure(text: str, about: Circumstances, *, has_part: bool) -> bo
         return True
     if about.is_absence:
         return False
-    failed = bool(_FAILURE_SUBJECT.search(about.subject)) and not _ANSWERS.match(about.subject)
-    if not about.is_from_system and (not failed or about.is_answer):
+    failed = _failed(about)
+    from_system = about.is_from_system or (about.may_be_system and failed)
+    if not from_system and (not failed or about.is_answer):
         return False
-    if about.is_from_system and failed:
+    if from_system and failed:
         return True
-    if not about.is_from_system and not _ABOUT_MAIL.search(text[:20_000]):
+    if not from_system and not _ABOUT_MAIL.search(text[:20_000]):
         return False
     return bool(_FAILURE_WORDS.search(text[:20_000])) or first_status(text[:20_000])[:1] in ("4", "5")
 
 
+def _failed(about: Circumstances) -> bool:
+    """Does the subject speak of a failure, and does not answer or forward one that does?"""
+    return bool(_FAILURE_SUBJECT.search(about.subject)) and not _ANSWERS.match(about.subject)
+
+
 def _in_other_words(bounce: Bounce, all_of_it: Sequence[Bounce], text: str) -> Bounce:
-    """The same, with the reason from the text for people where the fields give none, and it can only be about this one."""
+    """The same, with what only the text for people says of it: when in the talk it was told, and why, where the fields do not.
+
+    The reason is taken from it only where it can be about this one.
+    """
+    told = at_its_stage(bounce.failure, _said_of(bounce.recipient, text))
+    if told is not bounce.failure:
+        return replace(bounce, failure=told)
     if bounce.failure is not Failure.OTHER or len(all_of_it) > 1 or bounce.status.startswith("5.2"):
         return bounce
     reason = reason_of(bounce.status, text[:MAX_REASON], delayed=bounce.delayed)
     return replace(bounce, status=reason.status, permanent=reason.permanent, failure=reason.failure)
+
+
+def _said_of(recipient: str, text: str) -> str:
+    """What stands below a recipient in the text for people, up to the next empty line: lower case, single spaces."""
+    low = text[:MAX_WORDING].lower()
+    at = low.find(recipient)
+    said = low[at : at + MAX_REASON].replace("\r", "").split("\n\n", 1)[0] if at >= 0 else ""
+    return " ".join(said.split())
 
 
 def _from_wrapped(parts: Iterable[Message]) -> Iterator[Bounce]:

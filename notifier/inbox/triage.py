@@ -113,7 +113,7 @@ def of_mail(mail: Mail, words: str, *, to_return_path: bool = False) -> Triage:
     """
     if mail.report is Report.COMPLAINT:
         return Triage(kind=IncomingKind.COMPLAINT)
-    if mail.report is Report.DELIVERY or mail.bounces:
+    if mail.report is Report.DELIVERY or mail.has_bounced or (mail.bounces and to_return_path):
         return Triage(kind=IncomingKind.BOUNCE)
     if to_return_path or mail.return_path_is_null:
         return Triage(kind=IncomingKind.AUTO_REPLY)

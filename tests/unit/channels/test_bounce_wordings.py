@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from channels.bounce_reasons import Failure
 from channels.bounce_wordings import Told, by_returned, read
 from channels.mailread import read_mail
 
@@ -132,3 +133,51 @@ def test_a_bounce_that_amazon_sends_as_a_notification_is_read() -> None:
     raw = f"From: no-reply@sns.amazonaws.com\nSubject: AWS Notification Message\n\n{body}\n--\nbye\n"
     found = read_mail(raw.encode()).bounces
     assert [(bounce.recipient, bounce.permanent) for bounce in found] == [(SAM, True)]
+
+
+@pytest.mark.parametrize(
+    ("head", "is_sure"),
+    [
+        ("From: MAILER-DAEMON@mx.example\nSubject: failure notice", True),
+        ("From: Kim <kim@resident.example>\nSubject: Your message", False),
+        ("From: news@deliver.example\nSubject: Bounced emails explained", False),
+        ("From: administrator@school.example\nSubject: Rejected permits", False),
+        ("From: administrator@mx.example\nReturn-Path: <>\nSubject: Undeliverable", True),
+    ],
+)
+def test_words_alone_are_believed_only_of_a_mail_system(head: str, *, is_sure: bool) -> None:
+    assert read_mail((head + FAILED).encode()).has_bounced is is_sure
+
+
+@pytest.mark.parametrize("sender", ["root@flat.example", "bounces@castles.example", "system@alarms.example"])
+def test_a_name_that_others_use_too_makes_no_failure_of_other_mail(sender: str) -> None:
+    raw = f"From: {sender}\nSubject: Noise in Mill Lane\n{FAILED}"
+    assert read_mail(raw.encode()).bounces == ()
+
+
+def test_a_report_that_a_person_attaches_is_theirs_to_show() -> None:
+    fields = "Final-Recipient: rfc822; kim@other.example\nAction: failed\nStatus: 5.1.1\n"
+    raw = (
+        f"From: {SAM}\nSubject: my mail keeps failing to arrive\nIn-Reply-To: <1@link.example>\n"
+        "Content-Type: multipart/mixed; boundary=in\n\n--in\nContent-Type: text/plain\n\nSee this\n"
+        f"--in\nContent-Type: message/delivery-status\n\n{fields}\n--in--\n"
+    )
+    assert read_mail(raw.encode()).bounces == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "failure"),
+    [
+        ("MAIL FROM", Failure.REFUSED),
+        ("end of DATA", Failure.OTHER),
+        ("RCPT TO", Failure.GONE),
+    ],
+)
+def test_the_text_for_people_says_when_in_the_talk_it_was_told(told: str, failure: Failure) -> None:
+    raw = (
+        "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/report; report-type=delivery-status; boundary=in\n\n"
+        f"--in\nContent-Type: text/plain\n\n<{SAM}>: host mx said: 553 it does not exist\n    (in reply to {told} command)\n\n"
+        f"--in\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx\n\nFinal-Recipient: rfc822; {SAM}\nAction: failed\n"
+        "Status: 5.0.0\nDiagnostic-Code: smtp; 553 it does not exist\n\n--in--\n"
+    )
+    assert [bounce.failure for bounce in read_mail(raw.encode()).bounces] == [failure]

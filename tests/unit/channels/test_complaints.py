@@ -1,5 +1,7 @@
 """Complaints of readers, as their providers report them."""
 
+from base64 import b64encode
+
 import pytest
 
 from channels.complaints import Complaint
@@ -61,4 +63,25 @@ def test_a_person_who_writes_of_abuse_complains_of_nothing_of_ours() -> None:
             b"From: sam@resident.example\nSubject: Abuse report of my neighbour\n\nHe shouts.\n"
         ).complaint
         is None
+    )
+
+
+def test_a_person_who_reports_abuse_and_sends_the_mail_along_is_read_by_an_officer() -> None:
+    head = b"From: sam@resident.example\nSubject: Abuse report about my neighbour\n"
+    found = read_mail(head + b"Content-Type: multipart/mixed; boundary=in\n\n" + RETURNED)
+    assert (found.complaint, found.is_automatic) == (None, False)
+
+
+def test_a_kind_is_read_without_what_follows_it() -> None:
+    found = complaint(b"Feedback-Type: not-spam; user\n")
+    assert found is not None
+    assert not found.asks_to_stop
+
+
+def test_a_report_in_base64_is_read() -> None:
+    raw = HEAD + b"Content-Type: multipart/report; report-type=feedback-report; boundary=in\n\n"
+    part = b"--in\nContent-Type: message/feedback-report\nContent-Transfer-Encoding: base64\n\n"
+    fields = b64encode(b"Feedback-Type: abuse\r\nOriginal-Rcpt-To: sam@resident.example\r\n")
+    assert read_mail(raw + part + fields + b"\n" + RETURNED).complaint == Complaint(
+        kind="abuse", recipients=("sam@resident.example",)
     )

@@ -225,6 +225,24 @@ def test_a_standard_report_names_who_was_not_reached_and_which_mail() -> None:
     assert "Dear all" not in found.text
 
 
+@pytest.mark.parametrize("action", [b"delivered", b"relayed", b"expanded"])
+def test_a_report_that_a_mail_arrived_tells_of_no_failure(action: bytes) -> None:
+    found = report(
+        b"Final-Recipient: rfc822; fine@resident.example\r\nAction: " + action + b"\r\nStatus: 2.0.0"
+    )
+    assert (found.report, found.bounces) == (Report.DELIVERY, ())
+
+
+def test_what_a_reader_did_with_a_mail_is_no_failure() -> None:
+    found = multipart(
+        b"Content-Type: text/plain\r\n\r\nYour message to <sam@resident.example> was automatically rejected",
+        b"Content-Type: message/disposition-notification\r\n\r\nFinal-Recipient: rfc822; sam@resident.example\r\nDisposition: automatic-action/MDN-sent-automatically; deleted",
+        kind=b"report",
+        more=b"; report-type=disposition-notification",
+    )
+    assert (found.report, found.bounces) == (Report.DISPOSITION, ())
+
+
 def test_an_older_systems_own_words_are_read() -> None:
     body = (
         b"Hi. This is the qmail-send program at mx.example.\r\nI'm afraid I wasn't able to deliver your message to the following addresses.\r\n"

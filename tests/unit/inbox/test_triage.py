@@ -8,6 +8,8 @@ from channels.reports import Report
 from notifier.inbox.triage import of_mail, of_text, plain_words
 from notifier.models import IncomingKind
 
+GONE = (Bounce(recipient="a@b.example", status="", permanent=True),)
+
 STOPS = [
     "STOP", "stop", " Stop. ", "STOPALL", "STOP ALL", "CANCEL", "QUIT", "END", '"STOP"', "STOP!!!", "“stop”", "(stop)",
     "stop texting me", "Please stop", "stop please", "pls stop now", "STOPIO", "ARRET", "Arrêt", "désabonner", "STOP\u200b",
@@ -123,11 +125,8 @@ def test_long_words_are_read_in_time() -> None:
     [
         (Mail(report=Report.COMPLAINT), "", IncomingKind.COMPLAINT),
         (Mail(report=Report.DELIVERY), "", IncomingKind.BOUNCE),
-        (
-            Mail(bounces=(Bounce(recipient="a@b.example", status="", permanent=True),)),
-            "",
-            IncomingKind.BOUNCE,
-        ),
+        (Mail(bounces=GONE, is_from_system=True), "", IncomingKind.BOUNCE),
+        (Mail(bounces=GONE), "It never arrived: 550 no such user", IncomingKind.REPLY),
         (Mail(report=Report.DISPOSITION), "", IncomingKind.AUTO_REPLY),
         (Mail(is_auto_reply=True), "I am away", IncomingKind.AUTO_REPLY),
         (Mail(is_bulk=True), "News", IncomingKind.AUTO_REPLY),
@@ -163,7 +162,7 @@ def test_what_comes_to_the_return_path_is_never_a_persons() -> None:
     assert (
         of_mail(odd, "It bounced, in words nobody knows", to_return_path=True).kind is IncomingKind.AUTO_REPLY
     )
-    failed = Mail(bounces=(Bounce(recipient="a@b.example", status="", permanent=True),))
+    failed = Mail(bounces=GONE)
     assert of_mail(failed, "", to_return_path=True).kind is IncomingKind.BOUNCE
 
 
