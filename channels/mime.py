@@ -31,7 +31,8 @@ _OURS = frozenset(
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 _ATOMS = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*")
 _PLAIN_IN_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
-_LEADING_DOTS = re.compile(rb"(?m)^\.+")
+_LEADING = re.compile(rb"(?m)^(?:(\.+)(From )?|From )")
+_ENDS_LATE = re.compile(rb"(?m)^(.{74,})(=20|=09)$")  # the library does not count the space that ends a line
 _LINE = 76
 _FULL, _DOT = _LINE - 1, ord(".")  # of a line with a soft break; a line must not begin with a dot
 _LONGEST_WORD = 900  # that goes behind any name: a line has at most 998 octets
@@ -225,7 +226,7 @@ def _display_name(name: str) -> bytes:
     text = " ".join(without_holes(_refuse_breaks(name, "sender's name")).split())
     if not text:
         return b" "
-    if text.isascii() and text.isprintable():
+    if text.isascii() and text.isprintable() and "=?" not in text:
         bare = text if _ATOMS.fullmatch(text) else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
         if len(bare) <= _LINE - 8:
             return f" {bare} ".encode()
@@ -305,15 +306,22 @@ def _part(kind: str, text: str) -> Iterator[bytes | Hole]:
 def _quoted(text: bytes, *, goes_on: bool = False) -> bytes:
     """Quoted-printable. goes_on: a soft line break follows, for which the last line must have room.
 
-    A line's leading dots each go on a line of their own, so that none gets too long.
+    A line's leading dots each go on a line of their own, so that none gets too long; so does the F of a line that
+    begins with "From ", before which stores and old relays set a sign (RFC 4155), and a signature would not hold.
     """
+    quoted = binascii.b2a_qp(text + b"x" * goes_on, istext=True)
     if goes_on:
-        quoted = binascii.b2a_qp(text + b"x", istext=True)[:-1].replace(b"\n", b"\r\n")
-    else:
-        quoted = binascii.b2a_qp(text, istext=True).replace(b"\n", b"\r\n")
-    if quoted.startswith(b".") or b"\n." in quoted:
-        return _LEADING_DOTS.sub(lambda dots: b"=2E=\r\n" * len(dots[0]), quoted)
-    return quoted
+        quoted = quoted[:-1]
+    if b"=20" in quoted or b"=09" in quoted:
+        quoted = _ENDS_LATE.sub(rb"\1=\n\2", quoted)
+    if quoted.startswith(b".") or b"\n." in quoted or b"From " in quoted:
+        quoted = _LEADING.sub(_escaped, quoted)
+    return quoted.replace(b"\n", b"\r\n")
+
+
+def _escaped(leading: re.Match[bytes]) -> bytes:
+    dots, from_ = leading[1] or b"", leading[0].endswith(b"From ")
+    return b"=2E=\n" * len(dots) + (b"=46=\nrom " if from_ else b"")
 
 
 def _joined(pieces: Iterable[bytes | Hole]) -> Iterator[bytes | Hole]:

@@ -11,7 +11,9 @@ from channels.errors import BadAddress
 from channels.mime import compile_mail, header
 from tests.unit.channels.test_mime import AT, made, read, words_of
 
-DOTTED = st.text("ab. \n", max_size=200)
+DOTTED = st.lists(st.sampled_from(["a", "b", ".", " ", "\t", "\n", "From ", "x" * 73]), max_size=60).map(
+    "".join
+)
 VALUE = st.text("ab. é", max_size=120)
 
 
@@ -19,11 +21,16 @@ VALUE = st.text("ab. é", max_size=120)
 @example(before="", after=".", value="")
 @example(before="Dear ", after=". Welcome", value="")
 @example(before="x" * 76, after="." * 90, value="." * 90)
-def test_no_line_of_a_mail_begins_with_a_dot_or_is_too_long(before: str, after: str, value: str) -> None:
+@example(before="From ", after="\n..From b\n", value="From me")
+@example(before=("x" * 74 + " \n") + ("x" * 75 + "\t\n"), after="", value="")
+def test_no_line_of_a_mail_begins_with_a_dot_or_from_or_is_too_long(
+    before: str, after: str, value: str
+) -> None:
     words = f"{before}{hole('v')}{after}"
     content = Content(medium=Medium.EMAIL, language="en", subject="S", text=words, html=words)
     raw = made(content, {"v": value})
     assert b"\r\n." not in b"\r\n" + raw
+    assert b"\r\nFrom " not in raw
     assert raw.endswith(b"\r\n")
     assert all(len(line) <= 76 for line in raw.split(b"\r\n"))
     assert b"\n" not in raw.replace(b"\r\n", b"")

@@ -1,5 +1,6 @@
 """Mail as it is composed: every piece is read back by the library and compared."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -85,6 +86,13 @@ def test_no_line_of_a_header_is_too_long_for_encoded_words(text: str) -> None:
     assert message["Subject"].split() == text.split()
     assert all(len(line) <= 76 for line in raw.split(b"\r\n") if b"=?" in line)
     assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+
+
+def test_a_name_that_looks_like_an_encoded_word_is_shown_as_it_is() -> None:
+    name = "=?utf-8?q?=41?="
+    raw = made(replace(content(sender_name=name), headers=(("List-Id", f"{name} <snt.link.example>"),)))
+    assert read(raw)["From"].addresses[0].display_name == name
+    assert str(read(raw)["List-Id"]) == f"{name} <snt.link.example>"
 
 
 def test_a_mail_without_html_is_one_part() -> None:
