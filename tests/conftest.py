@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
 from tests.faults.forker import Forker
-from tests.processes import outside_the_loop
+from tests.processes import outside_the_loop, short_folder
 from tests.servers import (
     DATABASE_VARIABLE,
     REDIS_VARIABLE,
@@ -202,15 +202,16 @@ def postgres_template(postgres: Postgres) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a fresh, migrated, empty database: each test that asks runs on both kinds.
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh, migrated, empty database, in memory where there is room: each test that asks runs on both kinds.
 
     A test about one kind says `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)`.
     """
     if request.param == "sqlite":
-        file = tmp_path / "notifier.db"
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
-        yield f"sqlite:///{file}"
+        with short_folder("rows", in_memory=True) as folder:
+            file = folder / "notifier.db"
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+            yield f"sqlite:///{file}"
         return
     postgres: Postgres = request.getfixturevalue("postgres")
     url = postgres.create_database(template=request.getfixturevalue("postgres_template"))
