@@ -85,8 +85,12 @@ class World(ABC):
         """The next call is sent on to another host (307)."""
         raise _missing("send_on", Case.WEB)
 
-    def break_down(self) -> None:
-        """From now on every call is answered by a proxy's page of a 503."""
+    def mumble(self) -> None:
+        """The next message is taken, and answered by a page for people that says 200."""
+        raise _missing("mumble", Case.WEB)
+
+    def break_down(self, *, how: int = 503) -> None:
+        """From now on every call is answered by a proxy's page of a 503, or by a 200 that makes no sense."""
         raise _missing("break_down", Case.WEB)
 
     def refuse_address(self) -> None:
@@ -142,14 +146,14 @@ def bytes_changed(call: HookRequest, places: Iterable[int]) -> Iterable[HookRequ
 
 def spoilt(call: HookRequest) -> Iterable[HookRequest]:
     """The call as nobody sends it: its body with a byte changed, and with a letter that is not ASCII, here and there;
-    each header with such a letter, empty, and gone."""
+    each header with such a letter, with an octet that is no UTF-8 (as aiohttp hands it on), empty, and gone."""
     places = range(0, len(call.body), max(len(call.body) // MOST_SPOILT, 1))
     yield from bytes_changed(call, places)
     for at in places:
         body = call.body[:at] + "é".encode() + call.body[at:]
         yield HookRequest(url=call.url, headers=call.headers, body=body)
     for name, value in call.headers.items():
-        for odd in (f"é{value}", ""):
+        for odd in (f"é{value}", f"\udce9{value}", ""):
             yield HookRequest(url=call.url, headers={**call.headers, name: odd}, body=call.body)
         others = {key: kept for key, kept in call.headers.items() if key != name}
         yield HookRequest(url=call.url, headers=others, body=call.body)

@@ -4,17 +4,18 @@ import inspect
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from channels.base import CanBePolled, CanLookUp, HasSenders, Medium, TakesHooks
+from channels.base import Accepted, CanBePolled, CanLookUp, HasSenders, Medium, TakesHooks
 from channels.errors import BadAddress, CannotExpress, NotConfigured
 from channels.registry import find, installed
 from notifier.config import Settings
 from tests.contract.bench import Bench, Case, World
 from tests.contract.benches import BENCHES
-from tests.contract.suite import every_channel
+from tests.contract.suite import every_channel, expect
 
 SECRET = re.compile("TOKEN|SECRET|PASSWORD|PRIVATE|CREDENTIAL|SMTP_URL")
 AWAITED = ("send", "run", "close", "verify", "poll", "look_up", "fetch")
@@ -133,6 +134,8 @@ async def test_what_it_claims_it_can_do_it_has_a_way_to_do(bench: Bench, world: 
     for name in AWAITED:
         method = getattr(channel, name, None)
         assert method is None or inspect.iscoroutinefunction(method), f"`{name}` is awaited: `async def`"
+    assert is_mail or not claims.html, "HTML is mail's alone"
+    assert is_mail or claims.max_text is not None, "`max_text`: a longest text, which what is no mail has"
     if isinstance(channel, HasSenders):
         assert channel.senders, "the first of `senders` is used where a message names none"
 
@@ -141,7 +144,8 @@ async def test_what_it_claims_it_can_do_it_has_a_way_to_do(bench: Bench, world: 
 async def test_its_longest_text_is_as_long_as_it_claims(bench: Bench, world: World) -> None:
     channel, most = world.channel, world.channel.capabilities.max_text
     if most is not None:
-        channel.prepare(bench.content("x" * most))
+        longest = replace(bench.outgoing(channel), prepared=channel.prepare(bench.content("x" * most)))
+        expect(await channel.send(longest), Accepted, because="a text as long as claimed can be sent")
         too_long = bench.content("x" * (most + 1))
         with pytest.raises(CannotExpress):
             channel.prepare(too_long)

@@ -40,5 +40,8 @@ class WebWorld(World):
     def send_on(self, url: str) -> None:
         self.next(Answer(status=307, headers={"Location": url}))
 
-    def break_down(self) -> None:
-        self._far_end.always("", Trouble.FAIL_AS_HTML)
+    def mumble(self) -> None:
+        self.next(Trouble.TAKE_AND_MUMBLE)
+
+    def break_down(self, *, how: int = 503) -> None:
+        self._far_end.always("", Trouble.FAIL_AS_HTML if how == 503 else Answer(status=how, body="?"))

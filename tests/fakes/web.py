@@ -19,6 +19,7 @@ class Trouble(StrEnum):
     TAKE_AND_HANG = "take_and_hang"
     TAKE_AND_CUT = "take_and_cut"
     TAKE_AND_FAIL = "take_and_fail"  # a 500 after accepting
+    TAKE_AND_MUMBLE = "take_and_mumble"  # a page for people that says 200
     FAIL_AS_HTML = "fail_as_html"  # a 503 page of a proxy
 
 
@@ -121,6 +122,8 @@ async def trouble(kind: Trouble, request: web.Request) -> web.StreamResponse:
                 request.transport.close()
         case Trouble.TAKE_AND_FAIL:
             return web.json_response({"message": "internal error"}, status=500)
+        case Trouble.TAKE_AND_MUMBLE:
+            return web.Response(text="<html><h1>Sign in</h1></html>", content_type="text/html")
         case Trouble.FAIL_AS_HTML:
             return web.Response(
                 status=503, text="<html><h1>Unavailable</h1></html>", content_type="text/html"

@@ -40,6 +40,9 @@ class PushWorld(WebWorld):
         """What it took it says by its status alone (RFC 8030, section 5): no body of a 2xx is odd."""
         super().answer(503 if status < 300 else status, body)
 
+    def mumble(self) -> None:
+        self.fail()
+
     def refuse_address(self) -> None:
         self.next(push.GONE)
 

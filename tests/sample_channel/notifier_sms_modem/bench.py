@@ -38,7 +38,9 @@ class FakeBox(FakeWeb):
 
     async def _find(self, request: web.Request) -> web.StreamResponse:
         name, answer = request.match_info["id"], self.scripted("look")
-        if isinstance(answer, Trouble):
+        if isinstance(answer, Answer):
+            return web.json_response(answer.body, status=answer.status)
+        if answer is not None:
             return await trouble(answer, request)
         if name in self.texts:
             return web.json_response({"id": name})

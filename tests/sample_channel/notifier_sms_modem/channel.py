@@ -39,12 +39,15 @@ from channels.errors import BadHook, NotConfigured
 from channels.http import TROUBLE, Session, not_asked, outcome_of
 from channels.one_medium import OneMedium
 
-# The box's word → what it means for us. Others are refusals of the content.
+# The box's word, or its status → what it means for us. Others are refusals of the content.
 REFUSALS = {
     "bad-number": Refusal.BAD_ADDRESS,
     "stopped": Refusal.OPTED_OUT,
     "no-key": Refusal.NOT_ALLOWED,
     "no-credit": Refusal.NOT_ALLOWED,
+    401: Refusal.NOT_ALLOWED,
+    403: Refusal.NOT_ALLOWED,
+    404: Refusal.NOT_ALLOWED,
 }
 PROGRESS = {"delivered": Progress.DELIVERED, "lost": Progress.UNDELIVERED}
 NO_SENSE = "an answer that cannot be read"
@@ -106,8 +109,9 @@ class SmsModem(OneMedium):
         if status < 400:
             is_taken = status == 200 and said.get("id") == message.delivery
             return Accepted(provider_id=message.delivery) if is_taken else Unknown(reason=NO_SENSE)
-        word = str(said.get("error"))
-        return Refused(why=REFUSALS.get(word, Refusal.CONTENT), reason="the box refused it", code=word[:40])
+        word = str(said.get("error") or status)
+        why = REFUSALS.get(word) or REFUSALS.get(status, Refusal.CONTENT)
+        return Refused(why=why, reason="the box refused it", code=word[:40])
 
     async def look_up(
         self, message: Outgoing, *, since: datetime | None = None, claimed: Collection[str] = ()
@@ -133,7 +137,7 @@ class SmsModem(OneMedium):
 
     async def verify(self, request: HookRequest) -> bool:
         given = next((v for k, v in request.headers.items() if k.lower() == "x-signature"), "")
-        return hmac.compare_digest(signature(self._key, request.body), given.encode())
+        return hmac.compare_digest(signature(self._key, request.body), given.encode("utf-8", "replace"))
 
     def parse(self, request: HookRequest) -> Sequence[Event]:
         try:
