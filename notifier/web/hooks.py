@@ -50,6 +50,12 @@ async def channel_hook(request: web.Request) -> web.Response:
     except BadHook as error:
         await _quarantine(request, name, call.body, str(error))
         return _reply(channel.answer())
+    except (
+        Exception
+    ) as error:  # the channel's fault: what came is kept for a person, and not asked for until it is lost
+        log.exception("hook_failed", channel=name, error=type(error).__name__)
+        await _quarantine(request, name, call.body, f"reading it failed: {type(error).__name__}")
+        return _reply(channel.answer())
 
     async def keep(tx: Tx) -> None:
         for event in events:
@@ -99,7 +105,7 @@ async def _quarantine(request: web.Request, name: str, body: bytes, reason: str)
 
 
 def _reply(reply: HookReply) -> web.Response:
-    return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
+    return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type})
 
 
 ROUTES = [web.post("/hooks/email/raw", raw_mail), web.post("/hooks/{channel}", channel_hook)]

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
 import structlog
 
@@ -22,7 +23,13 @@ from notifier.worker.seams import Held
 log = structlog.get_logger()
 
 LOOK_SECONDS, HIGH = 0.02, 0.4  # the rest of a busy machine's time is the database's and the far end's
+AFTER_TIMEOUT_SECONDS = (
+    15.0  # a channel keeps its own deadline; one that does not is cut off before its lease ends
+)
 RUNS = 2  # so many times what a slot may hold make a run that is long enough
+
+OUTCOMES = frozenset(get_args(Outcome))
+SAID_NOTHING = Unknown(reason="the channel did not say what became of it")
 
 Ended = Callable[[Claimed, Outcome | None], None]
 
@@ -66,11 +73,11 @@ class Turn:
         self.is_over = False
 
     def ended(self, outcome: Outcome) -> None:
-        """The provider's word on it, or what stands for it."""
+        """The provider's word on it, or what stands for it. What is no outcome leaves it in doubt: it may have left."""
         if not self.is_over:
             self.is_over = True
             failpoints.reach("C5.after")
-            self._ended(self.row, outcome)
+            self._ended(self.row, outcome if type(outcome) in OUTCOMES else SAID_NOTHING)
 
 
 class Slots:
@@ -91,6 +98,9 @@ class Slots:
             name: channel for name, channel in channels.items() if isinstance(channel, SendsInRuns)
         }
         self._rows: deque[tuple[Held, Mark]] = deque()
+        self._deadlines = {
+            name: c.capabilities.timeout_seconds + AFTER_TIMEOUT_SECONDS for name, c in channels.items()
+        }
         self._run = {name: RUNS * rows_of(lane, c.capabilities.slot_rows) for name, c in channels.items()}
         self._resting: list[asyncio.Future[None]] = []  # of the slots that have nothing to do
         self._load = Load()
@@ -166,17 +176,25 @@ class Slots:
                 await woken
 
     async def _send(self, name: str) -> None:
-        """What is next is of that channel."""
+        """What is next is of that channel. A slot outlives whatever a channel does that it promised not to do."""
         taken: list[Turn] = []
+        left = SAID_NOTHING
         try:
             if name in self._in_runs:
                 await self._in_runs[name].run(lambda: self._next(name, taken), urgent=self._is_urgent)
             elif (turn := self._next(name, taken)) is not None:
-                turn.ended(await self._channels[name].send(turn.message))
-        except Exception as error:  # a channel never raises; one that does may have sent
+                async with asyncio.timeout(self._deadlines[name]):
+                    turn.ended(await self._channels[name].send(turn.message))
+        except (
+            Exception,
+            asyncio.CancelledError,
+        ) as error:  # a channel never raises; one that does may have sent
+            if _is_cancelled(error):
+                raise
             log.exception("channel_raised", channel=name, error=type(error).__name__)
-            for turn in taken:
-                turn.ended(Unknown(reason=f"the channel failed: {type(error).__name__}"))
+            left = Unknown(reason=f"the channel failed: {type(error).__name__}")
+        for turn in taken:
+            turn.ended(left)
 
     def _next(self, name: str, taken: list[Turn]) -> Turn | None:
         """The next turn, its message composed, while it is of that channel."""
@@ -195,6 +213,12 @@ class Slots:
 def rows_of(lane: Lane, slot_rows: int) -> int:
     """Most started, unsettled rows of one slot (M): one in the urgent lane. Pure."""
     return 1 if lane is Lane.URGENT else slot_rows
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Is it this slot that was cancelled, and not something within a channel?"""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and bool(task and task.cancelling())
 
 
 def _go(waiting: asyncio.Future[None]) -> None:

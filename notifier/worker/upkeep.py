@@ -26,6 +26,7 @@ from subscribers.retention import drop_old_sign_ups
 log = structlog.get_logger()
 
 RESTS = 50  # times as long as a rescue took
+LONGEST_LOOK_UP_SECONDS = 60.0
 
 
 class Upkeep:
@@ -118,7 +119,8 @@ class Upkeep:
             return None
         try:
             message = self._contents.outgoing(doubt.started, ready, personal)
-            return await channel.look_up(message, since=doubt.since, claimed=claimed)
+            async with asyncio.timeout(LONGEST_LOOK_UP_SECONDS):
+                return await channel.look_up(message, since=doubt.since, claimed=claimed)
         except Exception as error:
             log.warning("look_up_failed", channel=doubt.started.channel, error=type(error).__name__)
             return Throttled(after_seconds=0, reason="the look-up failed")

@@ -46,7 +46,7 @@ class Unreadable(Memory):
         return True
 
     def parse(self, request: HookRequest) -> list[object]:
-        raise BadHook
+        raise KeyError(request.body) if request.body.startswith(b"fault") else BadHook
 
     def answer(self) -> HookReply:
         return HookReply()
@@ -171,15 +171,16 @@ async def test_a_call_of_the_wrong_shape_is_refused(
     assert await kept(db) == []
 
 
+@pytest.mark.parametrize("body", [b"\xff\x00 nonsense", b"fault of the channel"])
 async def test_a_signed_call_that_cannot_be_read_is_quarantined_and_answered(
-    db: Database, client: Client
+    db: Database, client: Client, body: bytes
 ) -> None:
     for _ in range(2):
-        assert (await client.post("/hooks/unreadable", data=b"\xff\x00 nonsense")).status == 200
+        assert (await client.post("/hooks/unreadable", data=body)).status == 200
     (row,) = await kept(db)
     assert (row.state, row.kind, row.channel) == (IncomingState.QUARANTINED, "unreadable", "unreadable")
     async with db.transaction() as tx:
-        assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == b"\xff\x00 nonsense"
+        assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == body
 
 
 async def test_a_receipt_raises_the_delivery_its_address_names(db: Database, client: Client) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from channels.base import Channel, Content, Errand, Medium, Outgoing
+from channels.base import Channel, Content, Errand, Medium, Outcome, Outgoing, Unknown
 from channels.memory import Memory
 from notifier.delivery.content import Contents
 from notifier.models import Lane
@@ -87,3 +88,56 @@ async def test_as_many_slots_begin_as_what_is_slow_calls_for(
     slots.end()
     await asyncio.wait_for(serving, 5)
     assert sorted(ended) == list(range(ROWS))
+
+
+class Misbehaving(Memory):
+    """Does what no channel may."""
+
+    capabilities = replace(Memory.capabilities, timeout_seconds=0.01)
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    async def send(self, message: Outgoing) -> Outcome:
+        match self.how:
+            case "raises":
+                raise RuntimeError("+447700900001")
+            case "is cancelled within":
+                raise asyncio.CancelledError
+            case "never answers":
+                await asyncio.sleep(3600)
+        return cast(Outcome, None)
+
+
+class Forgetful(Memory):
+    """Sends in runs, and ends none of its errands."""
+
+    async def run(self, following: Callable[[], Errand | None], *, urgent: bool = False) -> None:
+        following()
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [*map(Misbehaving, ("raises", "is cancelled within", "never answers", "says nothing")), Forgetful()],
+    ids=lambda channel: getattr(channel, "how", "forgets its errands"),
+)
+async def test_a_slot_outlives_a_channel_that_keeps_no_promise_and_repeats_nothing(
+    channel: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None would mean that it never left, and it would be sent again at once, for ever."""
+    monkeypatch.setattr(slots_of_a_lane, "AFTER_TIMEOUT_SECONDS", 0.01)
+    ended: list[Outcome | None] = []
+    slots = Slots(
+        {Memory.name: channel},
+        cast(Contents, Written()),
+        Lane.WARD,
+        number=1,
+        ended=lambda _row, outcome: ended.append(outcome),
+    )
+    rows = [Held(cast(Any, Row(number)), cast(Any, None), cast(Any, None)) for number in (1, 2)]
+    slots.put(rows, {Memory.name: Mark(60)})
+    slots.end()
+    await asyncio.wait_for(slots.run(), 5)
+    assert [type(outcome) for outcome in ended] == [Unknown, Unknown]
+    assert "7700" not in repr(ended)
