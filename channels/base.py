@@ -47,6 +47,7 @@ __all__ = [
     "Capabilities",
     "Channel",
     "Content",
+    "Doubt",
     "Errand",
     "Estimate",
     "Event",
@@ -85,6 +86,15 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """What a look-up has to know. since: when the first try that may have arrived began; what the provider took before
+    is another message's. claimed: the provider's ids that other deliveries hold."""
+
+    since: datetime
+    claimed: frozenset[str]
+
+
 @dataclass(kw_only=True, slots=True)
 class Outgoing:
     """One recipient, one try. Not frozen, for that takes thrice as long to make; nobody changes it.
@@ -96,6 +106,7 @@ class Outgoing:
     sender: the address or number it is sent from. reply_to: where a reply should go (email).
     return_path: where a bounce should go (email). headers: further email headers, names and values.
     good_for_seconds: after which it is worth nothing to the person, from the delivery's expiry; None: not known.
+    doubt: of one that may have arrived already, for a channel with `keys_kept_seconds`; else None.
     """
 
     attempt: str
@@ -109,6 +120,7 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
     urgent: bool = False
     good_for_seconds: float | None = None
+    doubt: Doubt | None = None
 
 
 # --- What came of it ----------------------------------------------------------------------
@@ -208,7 +220,8 @@ class Capabilities:
     """What the service may rely on.
 
     slot_rows: *M*, most started and unsettled rows of one slot (bulk). names_attempt: it tells the attempt's token
-    to somebody; where it does not, none is made.
+    to somebody; where it does not, none is made. keys_kept_seconds: after which the provider may take a second try for
+    a new message, so that `send` has to look for the first one before; None: it knows keys and ids for ever.
     """
 
     media: frozenset[Medium]
@@ -220,6 +233,7 @@ class Capabilities:
     slot_rows: int = 1
     timeout_seconds: float = 30
     names_attempt: bool = True
+    keys_kept_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Posts on Mastodon, each account on its own server, and what people say to our accounts there.
 
 A post carries an Idempotency-Key made of its delivery, by which the server knows a second try for an hour
-(docs.joinmastodon.org/methods/statuses). A try in doubt for longer is looked for among the account's posts first.
+(docs.joinmastodon.org/methods/statuses). What has been in doubt for longer is looked for among the account's posts
+first, by the time the ledger tells, so that a restart forgets none.
 """
 
 import json
@@ -25,7 +26,6 @@ from channels.base import (
     Outgoing,
     Refusal,
     Refused,
-    Unknown,
     Variable,
 )
 from channels.errors import NotConfigured
@@ -58,7 +58,6 @@ _FAR_NAME = re.compile(r"(?<![=/\w])(@[a-z0-9_][a-z0-9_.-]{0,63})@[\w.-]{1,253}\
 LOOK_BACK_POSTS = 40
 HEARD_A_PAGE, MOST_PAGES = 40, 5
 KEYS_ARE_KEPT = timedelta(minutes=50)  # the server says an hour
-MOST_DOUBTS = 1000
 
 
 class SocialMastodon(Listens):
@@ -75,6 +74,7 @@ class SocialMastodon(Listens):
         idempotency=Idempotency.KEY,
         slot_rows=1,
         timeout_seconds=15,
+        keys_kept_seconds=KEYS_ARE_KEPT.total_seconds(),
     )
     variables = (
         Variable(
@@ -112,7 +112,6 @@ class SocialMastodon(Listens):
         }
         self._sessions = {name: sessions[origin] for name, origin in origins.items()}
         self._ids: dict[str, str] = {}
-        self._in_doubt: dict[str, datetime] = {}
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -142,18 +141,10 @@ class SocialMastodon(Listens):
         words = _FAR_NAME.sub(r"\1", http_links.without(text))
         return Size(length=graphemes.count(words) + sum(spans), limit=self._most)
 
-    async def send(self, message: Outgoing) -> Outcome:
-        outcome = await super().send(message)
-        if isinstance(outcome, Unknown):
-            self._in_doubt.setdefault(message.delivery, self._now())
-            while len(self._in_doubt) > MOST_DOUBTS:
-                self._in_doubt.pop(next(iter(self._in_doubt)))
-        return outcome
-
     async def post(self, account: Account, words: str, message: Outgoing) -> Outcome:
-        begun = self._in_doubt.get(message.delivery)
-        if begun and self._now() - begun > KEYS_ARE_KEPT:
-            found = await self.look_up(message, since=begun)
+        doubt = message.doubt
+        if doubt and self._now() - doubt.since > KEYS_ARE_KEPT:
+            found = await self.look_up(message, since=doubt.since, claimed=doubt.claimed)
             if not isinstance(found, Failed):
                 return found
         body = {"status": words, "visibility": "public", "language": message.prepared.language}

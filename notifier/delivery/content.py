@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from channels.base import Content, Hole, Medium, Outgoing, Prepared, hole
+from channels.base import Content, Doubt, Hole, Medium, Outgoing, Prepared, hole
 from channels.registry import Channels
 from notifier.config import Settings
 from notifier.db import Tx
@@ -96,13 +96,14 @@ class Personal(NamedTuple):
     """What differs from copy to copy: the delivery's names, and the recipient's links by the names of their holes.
 
     sender: the number leased to this person and team, where the team has a choice. at: when it was claimed, by the
-    database's clock.
+    database's clock. doubt: of one that may have arrived, where its channel wants to know.
     """
 
     names: Names
     links: Mapping[str, str]
     sender: str = ""
     at: datetime | None = None
+    doubt: Doubt | None = None
 
 
 class Contents:
@@ -170,7 +171,7 @@ class Contents:
     def outgoing(self, delivery: Claimed, ready: Ready, personal: Personal | None = None) -> Outgoing:
         """One recipient's copy. Raises what a template or channel raises on words it cannot carry."""
         to_many = ready.to_many
-        names, links, sender, at = personal or self.personal([delivery])[0]
+        names, links, sender, at, doubt = personal or self.personal([delivery])[0]
         if not (to_many or ready.has_links):
             links = {}
         attempt = attempt_token(self._keys, delivery.id, delivery.number) if ready.names_attempt else ""
@@ -185,6 +186,7 @@ class Contents:
                 sender=sender or ready.sender,
                 urgent=urgent,
                 good_for_seconds=_seconds_left(delivery.expires_at, at) if ready.goes_stale else None,
+                doubt=doubt,
             )
         return Outgoing(
             attempt=attempt,
@@ -196,6 +198,7 @@ class Contents:
             return_path=names.bounce,
             headers=marks.one_click(links["unsubscribe_url"]) if to_many else ready.headers,
             urgent=urgent,
+            doubt=doubt,
         )
 
     def _links(self, rows: Sequence[Row]) -> list[dict[str, str]]:

@@ -1,11 +1,15 @@
-"""Deliveries in doubt whose wait is over: hands them to a look-up, with what the provider must be asked."""
+"""Deliveries in doubt whose wait is over: hands them to a look-up, with what the provider must be asked.
+
+And the same of those that are tried again and may have arrived.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
+from channels.base import Doubt
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed
 from notifier.delivery.record import note_events
@@ -47,10 +51,7 @@ async def take_doubtful(tx: Tx, *, limit: int = 50, factor: float = 1.0) -> list
     )
     since = (
         select(func.min(Attempt.started_at))
-        .where(
-            Attempt.delivery_id == Delivery.id,
-            func.coalesce(Attempt.outcome, "unknown").in_(["unknown", "accepted"]),
-        )
+        .where(Attempt.delivery_id == Delivery.id, _may_have_arrived())
         .scalar_subquery()
     )
     rows = await tx.execute(
@@ -77,6 +78,28 @@ async def take_doubtful(tx: Tx, *, limit: int = 50, factor: float = 1.0) -> list
             continue
         found.append(InDoubt(_as_started(row, address), row.since))
     return found
+
+
+async def doubts_of(tx: Tx, rows: Sequence[Claimed]) -> dict[int, Doubt]:
+    """By delivery, of those that may have arrived already, what a look-up has to know."""
+    by_id = {row.id: row for row in rows}
+    if not by_id:
+        return {}
+    found = await tx.execute(
+        select(Attempt.delivery_id, func.min(Attempt.started_at).label("since"))
+        .where(Attempt.delivery_id.in_(by_id), _may_have_arrived())
+        .group_by(Attempt.delivery_id)
+    )
+    return {
+        row.delivery_id: Doubt(
+            since=row.since, claimed=frozenset(await claimed_by_others(tx, by_id[row.delivery_id]))
+        )
+        for row in found.all()
+    }
+
+
+def _may_have_arrived() -> ColumnElement[bool]:
+    return func.coalesce(Attempt.outcome, "unknown").in_(["unknown", "accepted"])
 
 
 def _as_started(row: Any, address: str) -> Claimed:

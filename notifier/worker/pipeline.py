@@ -14,10 +14,11 @@ from uuid import UUID
 
 import structlog
 
-from channels.base import Outcome
+from channels.base import Doubt, Outcome
 from notifier.db import Tx
 from notifier.delivery.claim import Claimed, claim, hold, put_back
 from notifier.delivery.content import Contents, Key
+from notifier.delivery.doubt import doubts_of
 from notifier.delivery.mark import lease, mark
 from notifier.delivery.policy import rules_of
 from notifier.delivery.wording import Words
@@ -57,6 +58,9 @@ class Pipeline:
         self._batch = min(max(2 * places, LEAST_CLAIMED), MOST_CLAIMED)
         self._free, self._turn = self.slots * SLOT, 0
         self._marking, self._flying, self._unsettled = False, 0, 0
+        self._forgetful = {
+            name for name, c in service.channels.items() if c.capabilities.keys_kept_seconds is not None
+        }
         self._sizes = {name: -(-SLOT // rows) for name, rows in self._rows.items()}
         self._ahead: deque[Held] = deque()
         self._lately: set[UUID] = set()  # messages of which the latest claim took rows
@@ -126,7 +130,9 @@ class Pipeline:
     async def _claim(self) -> list[Held]:
         """One batch, its words compiled. Rows whose words cannot be made are held, and hold up nobody."""
         self._turn += 1
-        rows, words, numbers, at = await self._service.db.attempt(self._take, point="C3", by_index=True)
+        rows, words, numbers, doubts, at = await self._service.db.attempt(
+            self._take, point="C3", by_index=True
+        )
         made = self._contents.compiled(rows, words)
         poison: dict[str, list[int]] = {}
         ready = []
@@ -135,7 +141,8 @@ class Pipeline:
             if isinstance(found, str):
                 poison.setdefault(found, []).append(row.id)
             else:
-                ready.append(Held(row, found, personal))
+                doubt = doubts.get(row.id)
+                ready.append(Held(row, found, personal._replace(doubt=doubt) if doubt else personal))
         for reason, ids in poison.items():
             log.error("held", lane=self.lane.name.lower(), deliveries=len(ids), reason=reason)
             await self._service.db.attempt(partial(hold, ids=ids, owner=self._owner, reason=reason))
@@ -143,7 +150,7 @@ class Pipeline:
 
     async def _take(
         self, tx: Tx
-    ) -> tuple[list[Claimed], dict[Key, Words | str], Mapping[int, str], datetime]:
+    ) -> tuple[list[Claimed], dict[Key, Words | str], Mapping[int, str], Mapping[int, Doubt], datetime]:
         rows = await claim(
             tx,
             self.lane,
@@ -159,7 +166,9 @@ class Pipeline:
         await self._put_back(tx, strange)
         rows = [row for row in rows if row.channel in self._rows]
         words = await self._contents.load(tx, rows)
-        return rows, words, await self._contents.numbers(tx, rows, words), tx.now
+        numbers = await self._contents.numbers(tx, rows, words)
+        doubts = await doubts_of(tx, [row for row in rows if row.channel in self._forgetful])
+        return rows, words, numbers, doubts, tx.now
 
     # --- mark, as places come free -------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 from channels.base import (
     Accepted,
     Content,
+    Doubt,
     Failed,
     Incoming,
     Medium,
@@ -105,26 +106,45 @@ async def test_too_fast_waits_until_the_limit_begins_anew(
     assert 110 < found.after_seconds <= 120
 
 
-async def test_a_try_in_doubt_for_longer_than_keys_are_kept_is_looked_for_first(
+def after_a_restart(channel: SocialMastodon, since: datetime, *claimed: str) -> Outgoing:
+    """The same delivery, as the ledger knows it: a channel that was made anew knows nothing."""
+    doubt = Doubt(since=since, claimed=frozenset(claimed))
+    return replace(outgoing(channel), attempt="b.mac", doubt=doubt)
+
+
+async def test_what_was_in_doubt_for_longer_than_keys_are_kept_is_looked_for_first(
     channel: SocialMastodon, server: FakeMastodon, clock: Clock
 ) -> None:
+    begun = clock.now
     server.script("send", Trouble.TAKE_AND_CUT)
     assert isinstance(await channel.send(outgoing(channel)), Unknown)
     server.forget_keys()
     clock.now += KEYS_ARE_KEPT + timedelta(minutes=1)
     server.script("timeline", Trouble.FAIL_AS_HTML)
-    assert isinstance(await channel.send(outgoing(channel)), Throttled)
-    assert await channel.send(outgoing(channel)) == Accepted(provider_id=server.accepted[0].id)
+    again = after_a_restart(channel, begun)
+    assert isinstance(await channel.send(again), Throttled)
+    assert await channel.send(again) == Accepted(provider_id=server.accepted[0].id)
     assert len(server.accepted) == 1
 
 
 async def test_what_never_came_is_posted_after_the_look(
     channel: SocialMastodon, server: FakeMastodon, clock: Clock
 ) -> None:
+    begun = clock.now
     server.script("send", Trouble.FAIL_AS_HTML)
     assert isinstance(await channel.send(outgoing(channel)), Unknown)
     clock.now += KEYS_ARE_KEPT + timedelta(minutes=1)
-    assert isinstance(await channel.send(outgoing(channel)), Accepted)
+    assert isinstance(await channel.send(after_a_restart(channel, begun)), Accepted)
+
+
+async def test_another_messages_post_of_the_same_words_is_not_taken_for_it(
+    channel: SocialMastodon, server: FakeMastodon, clock: Clock
+) -> None:
+    begun = clock.now
+    await channel.send(replace(outgoing(channel), delivery="other.mac"))
+    clock.now += KEYS_ARE_KEPT + timedelta(minutes=1)
+    again = after_a_restart(channel, begun, server.accepted[0].id)
+    assert await channel.send(again) == Accepted(provider_id=server.accepted[1].id)
 
 
 async def test_an_earlier_post_of_the_same_words_is_no_evidence(

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from channels.base import Content, Outcome, Outgoing, Prepared
+from channels.base import Content, Doubt, Idempotency, Outcome, Outgoing, Prepared, Unknown
 from channels.memory import Memory
 from notifier.db import Database
 from notifier.delivery.claim import Claimed, claim, release
@@ -66,6 +67,28 @@ async def test_words_that_never_come_to_an_end_and_an_address_that_does_not_open
             "its address cannot be opened",
             "its words cannot be made: TookTooLong",
         }
+
+
+class Forgetful(Memory):
+    """Knows a key again for some time only."""
+
+    capabilities = replace(Memory.capabilities, idempotency=Idempotency.KEY, keys_kept_seconds=3000)
+
+
+@pytest.mark.parametrize("memory", [Forgetful], indirect=True)
+async def test_who_forgets_keys_is_told_since_when_a_try_may_have_arrived(
+    db: Database, worker: Worker, memory: Memory
+) -> None:
+    world = await world_of(db, 1, media=("email",), wards=(0,))
+    address = world.addresses[world.points[world.subscribers[0], "email"]]
+    memory.script(address, Unknown(reason="no answer in time"), taken=True)
+    await publish(db, world, wards=(0,))
+    await worker.drain()
+    first, again = (sent.message.doubt for sent in memory.sent)
+    assert first is None
+    async with db.transaction(read_only=True) as tx:
+        begun = await tx.scalar(select(func.min(Attempt.started_at)))
+    assert again == Doubt(since=begun, claimed=frozenset())
 
 
 class Crowd(Memory):
