@@ -15,6 +15,12 @@ MAX_PARTS, MAX_DEPTH, MAX_MAILS_INSIDE, MAX_HEAD_LINES, MAX_FIELD = 100, 20, 20,
 MAX_LINES, MAX_DASHES, MAX_EMPTY = 140_000, 1_000, 10_000
 _COSTLY = {b"\n": MAX_LINES, b"\n--": MAX_DASHES, b"\n\n": MAX_EMPTY}
 _BROKEN_LINE = re.compile(rb"(?m)(?<=\n)(?![!-9;-~]{1,80}[ \t]?:|[ \t\n])")
+_SPACED_NAME = re.compile(rb"(?m)^([!-9;-~]{1,80})[ \t]:")
+_PARAMETER = re.compile(rb";[ \t]{0,8}\n(?=[\w*-]{1,60}[ \t]?=)")
+# The line before a part, and its headers: down to an empty line or to the next such line.
+_PART = re.compile(
+    rb"(\n--[^\n]{1,200}\n)(content-[^\n]{1,998}(?:\n(?!--|\n)[^\n]{1,998}){1,40})", re.IGNORECASE
+)
 _HEADER = re.compile(rb"(?:From |[!-9;-~]{1,80}[ \t]?:|\Z)")
 _BOUNDARY = re.compile(rb"boundary\*?0?\*?\s{0,3}=\s{0,3}\"?([^\s\";]{1,200})", re.IGNORECASE)
 _FIELD = re.compile(rb"^content-(?:type|disposition)[ \t]{0,8}:", re.IGNORECASE | re.MULTILINE)
@@ -56,13 +62,15 @@ def beyond(raw: bytes) -> str:
 def parse(raw: bytes) -> Message:
     """The tree of parts; of a mail too deep to be one, its headers alone. raw: one line end."""
     end = _end_of_head(raw)
-    head = _BROKEN_LINE.sub(b" ", raw[:end])  # a line that is no header goes on with the one before it
+    head = _mended(raw[:end])
     if not _HEADER.match(head):
         head = b"X-Unread: " + head.lstrip(b" \t\n")
     if beyond(raw):
         return message_from_bytes(_without_type(head), policy=policy.compat32)
     try:
-        return message_from_bytes(head + _quick_to_read(raw[end:]), policy=policy.compat32)
+        return message_from_bytes(
+            head + _PART.sub(_mended_part, _quick_to_read(raw[end:])), policy=policy.compat32
+        )
     except (RecursionError, ValueError, LookupError, AttributeError, TypeError):
         return message_from_bytes(_without_type(head), policy=policy.compat32)
 
@@ -137,6 +145,19 @@ def _depth(raw: bytes, declared: list[tuple[int, bytes]]) -> int:
         now += step
         most = max(most, now)
     return most
+
+
+def _mended(head: bytes) -> bytes:
+    """Headers that the library reads to their end: at a line it does not know it takes the rest for the body.
+
+    A line that is no header goes on with the one before it. A space may stand before a colon (RFC 5322 §4.5.8).
+    """
+    return _SPACED_NAME.sub(rb"\1:", _BROKEN_LINE.sub(b" ", head))
+
+
+def _mended_part(found: re.Match[bytes]) -> bytes:
+    """Of a part only what surely goes on: a parameter after a semicolon. Its words may begin without an empty line."""
+    return found[1] + _SPACED_NAME.sub(rb"\1:", _PARAMETER.sub(b";\n ", found[2]))
 
 
 def _quick_to_read(body: bytes) -> bytes:

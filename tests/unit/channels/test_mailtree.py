@@ -52,6 +52,13 @@ def test_what_exceeds_a_bound_is_named_and_only_its_headers_are_read(raw: bytes,
     assert (found.sender, found.subject, found.attachments) == ("sam@resident.example", "Lamp", ())
 
 
+def test_a_line_that_is_no_header_ends_neither_the_headers_of_a_mail_nor_of_a_part() -> None:
+    part = b'Content-Type: image/png;\nname="lamp.png"\nContent-Disposition: attachment;\nfilename=lamp.png\n\nx\n'
+    found = read_mail(b"X-Odd : y\n" + MIXED + b"--b\nContent-Type: text/plain\n--b\n" + part + b"--b--\n")
+    assert (found.sender, found.subject) == ("sam@resident.example", "Lamp")
+    assert found.attachments == ("lamp.png",)
+
+
 def test_the_head_of_any_mail_can_be_read_alone() -> None:
     found = read_head(MIXED.replace(b"\n", b"\r\n") + b"--b\r\n\r\nx\r\n" * 500)
     assert (found.subject, found.text, found.beyond) == ("Lamp", "", "")
