@@ -208,7 +208,8 @@ def _team_plan(row: CsvRow, known: set[str], errors: list[RowError]) -> TeamPlan
         found += _try(row, "sms_numbers", typed, errors)
     if len(errors) > before:
         return None
-    return TeamPlan(name=cells["team"], area_codes=codes, addresses=tuple(found))
+    name = " ".join(cells["team"].split())  # a cell may hold line breaks; the name stands in headers of mail
+    return TeamPlan(name=name, area_codes=codes, addresses=tuple(found))
 
 
 def _numbers(cell: str) -> list[str]:

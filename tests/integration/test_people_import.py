@@ -259,7 +259,7 @@ TEAMS = ("team", "areas", "email", "sms_numbers")
 async def test_teams_come_from_a_file_and_a_second_time_nothing_changes(desk: Desk) -> None:
     rows = [
         ["River team", f"{ward(0)} {ward(1)}", "river@force.example", "+447700900801 07700 900802"],
-        ["Borough team", BOROUGH, "", ""],
+        ["Borough\n team", BOROUGH, "", ""],  # as a spreadsheet wraps it
     ]
     for expected in ({"new": 2, "unchanged": 0}, {"new": 0, "unchanged": 2}):
         result = await desk.run("teams", "import", str(desk.write(rows, TEAMS)), "--json")
@@ -278,6 +278,7 @@ async def test_teams_come_from_a_file_and_a_second_time_nothing_changes(desk: De
             .where(Team.slug == "river-team")
         )
         assert sorted(uses.scalars()) == [TeamUse.REPLY, TeamUse.SENDER, TeamUse.SENDER]
+        assert await tx.scalar(select(Team.name).where(Team.slug == "borough-team")) == "Borough team"
     assert (await contact(desk.db, "sms", "+447700900802")).subscriber is None
 
 
