@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 import structlog
 from sqlalchemy import Connection, event
@@ -60,8 +61,11 @@ def pytest_sessionstart() -> None:
     """A statement is compiled once for the engines of all tests, and the log is plain.
 
     The default log draws a fault as a page of frames and their variables: seconds of a busy machine, in which
-    everything else stands still.
+    everything else stands still. What takes long is for the tests that measure it to say: an example that waits
+    for its turn on such a machine is no fault.
     """
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
