@@ -1,7 +1,7 @@
 """The people a header names: their names and addresses, however the list of them was written.
 
 Pure, for hostile input: each list is read forward once. Called by `mailheaders`. Programs leave out angle brackets and
-quotation marks, put `;` between people, and write an address as a name: what stands in angle brackets is the address.
+quotation marks, put `;` between people, and write an address as a name: what stands in angle brackets comes first.
 Sources: RFC 5322 §3.4 (address lists, groups, comments), 6532 (addresses in other letters).
 """
 
@@ -70,10 +70,12 @@ def _read(entry: _Person) -> Iterator[tuple[str, str]]:
     if marked:
         name = _name(words) or _name("".join(entry.comment))
         yield from ((name, address) for address in marked)
-        return
+        words = "".join(each for each in entry.words if not each.startswith('"'))
     bare = _BARE.search(words, max(0, words.find("@") - _BEFORE_AT))
     address = _address(bare[0]) if bare else ""
-    if bare and address:
+    if marked and address and address not in marked:
+        yield "", address  # in the place of a name: whoever reads it may be meant to take it for the address
+    elif bare and address and not marked:
         around = words[: bare.start()] + words[bare.end() :]
         yield _name(around.replace("<", " ")) or _name("".join(entry.comment)), address
 

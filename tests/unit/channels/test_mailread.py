@@ -150,6 +150,8 @@ def test_a_line_that_is_no_header_does_not_end_the_headers() -> None:
 def test_every_address_of_every_from_is_told() -> None:
     found = read_mail(b"From: a@x.example, b@y.example\r\nFrom: c@z.example\r\n\r\n")
     assert found.senders == ("a@x.example", "b@y.example", "c@z.example")
+    posing = read_mail(b"From: officer@force.example <sam@x.example>\r\n\r\n")
+    assert (posing.sender, len(posing.senders)) == ("sam@x.example", 2)
 
 
 @pytest.mark.parametrize(
