@@ -4,6 +4,7 @@ For the channels whose provider is asked over HTTP. It tells apart, before an SD
 what may have.
 """
 
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -147,6 +148,14 @@ async def _whole(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
             return bytes(data)
     response.close()
     raise TooLarge
+
+
+async def json_of(response: aiohttp.ClientResponse) -> Any:
+    """The body as JSON, whatever it says it is. ValueError where it is none, or nested without end."""
+    try:
+        return json.loads(await response.read())
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 def not_asked(trouble: BaseException) -> Throttled:

@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
-
-import aiohttp
+from typing import ClassVar
 
 from channels import addresses, estimates, weighted
 from channels.addresses import Network
@@ -309,11 +307,6 @@ def read_accounts(
             raise NotConfigured(channel, variable, f"has no whole secret for entry {number}")
         found[spelt] = secret
     return found
-
-
-async def json_of(response: aiohttp.ClientResponse) -> Any:
-    """The body as JSON, whatever it says it is. ValueError where it is none."""
-    return json.loads(await response.read())
 
 
 def comparable(text: str) -> str:

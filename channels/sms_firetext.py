@@ -31,7 +31,7 @@ from channels.base import (
 )
 from channels.errors import BadHook
 from channels.hook_fields import word
-from channels.http import TROUBLE, NoAnswer, not_asked, outcome_of
+from channels.http import TROUBLE, NoAnswer, json_of, not_asked, outcome_of
 from channels.uk_texts import UkTexts, attempt_of, utc, variables_of
 
 API_URL = "https://www.firetext.co.uk"
@@ -147,7 +147,7 @@ class SmsFiretext(UkTexts):
         head = {"Content-Type": "application/x-www-form-urlencoded"}
         async with self._session.request("POST", f"/api/{action}/json", data=body, headers=head) as answer:
             try:
-                return answer.status, await answer.json(content_type=None)
+                return answer.status, await json_of(answer)
             except ValueError:
                 return answer.status, None
 

@@ -29,7 +29,7 @@ from channels.base import (
 )
 from channels.errors import BadHook
 from channels.hook_fields import document, text, word
-from channels.http import TROUBLE, outcome_of
+from channels.http import TROUBLE, json_of, outcome_of
 from channels.uk_texts import UkTexts, attempt_of, utc, variables_of
 
 API_URL = "https://api.mmg.co.uk"
@@ -106,7 +106,7 @@ class SmsMmg(UkTexts):
         body = json.dumps(asked).encode()
         async with self._session.request("POST", "/json/api.php", data=body, headers=head) as answer:
             try:
-                return answer.status, await answer.json(content_type=None)
+                return answer.status, await json_of(answer)
             except ValueError:
                 return answer.status, None
 

@@ -30,14 +30,13 @@ from channels.base import (
     Variable,
 )
 from channels.errors import NotConfigured
-from channels.http import NoAnswer, Session, not_asked, outcome_of
+from channels.http import NoAnswer, Session, json_of, not_asked, outcome_of
 from channels.posts import (
     FIRST_POLL,
     Account,
     Away,
     Listens,
     Size,
-    json_of,
     not_found,
     read_accounts,
     without_names,

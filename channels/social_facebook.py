@@ -31,7 +31,7 @@ from channels.base import (
     Variable,
 )
 from channels.errors import NotConfigured
-from channels.http import TROUBLE, Session, not_asked
+from channels.http import TROUBLE, Session, json_of, not_asked
 from channels.posts import (
     CLOCKS_APART,
     DUPLICATE,
@@ -41,7 +41,6 @@ from channels.posts import (
     Posts,
     Size,
     comparable,
-    json_of,
     not_found,
     read_accounts,
 )

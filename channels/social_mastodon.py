@@ -29,7 +29,7 @@ from channels.base import (
     Variable,
 )
 from channels.errors import NotConfigured
-from channels.http import Session, not_asked
+from channels.http import Session, json_of, not_asked
 from channels.mailtext import plain_of
 from channels.posts import (
     CLOCKS_APART,
@@ -39,7 +39,6 @@ from channels.posts import (
     Listens,
     Size,
     comparable,
-    json_of,
     not_found,
     read_accounts,
     without_names,

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import encode_basic_auth
 
-from channels.http import Session
+from channels.http import Session, json_of
 
 PAGE_SIZE, MOST_PAGES = 200, 100
 MOST_PICTURES = 10  # that Twilio lets a text have
@@ -88,7 +88,7 @@ class TextLog:
             if answer.status != 200:
                 raise NotListed(f"status {answer.status}")
             try:
-                page = await answer.json(content_type=None)
+                page = await json_of(answer)
             except ValueError as error:
                 raise NotListed("no JSON") from error
         if not isinstance(page, dict):

@@ -120,8 +120,14 @@ async def test_what_came_is_told_when_asked_and_once_more_to_who_lost_it(
     assert_well_made(world.channel, events)
     told = {event.event_id: event.text for event in events if isinstance(event, Incoming)}
     assert list(told.values()) == ["Lamp is out", "Diolch 😀"], "all that came and nothing else, oldest first"
-    after, _ = await channel.poll(cursor)
+    after, cursor = await channel.poll(cursor)
     assert {event.event_id for event in after} <= set(told)
+    world.write_to_us("Still out")
+    next_one, cursor = await channel.poll(cursor)
+    texts = [
+        event.text for event in (*next_one, *(await channel.poll(cursor))[0]) if isinstance(event, Incoming)
+    ]
+    assert "Still out" in texts, "the cursor has passed over what came after it"
     assert_untold(events, caplog.text)
 
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientError, web
 
 from channels.base import Unknown
-from channels.http import MOST_BYTES, Session, TooLarge, outcome_of
+from channels.http import MOST_BYTES, Session, TooLarge, json_of, outcome_of
 from tests.fakes.web import FakeWeb, Trouble, trouble
 
 LONG = b"x" * (MOST_BYTES + 1)
@@ -26,6 +26,8 @@ class FarEnd(FakeWeb):
     async def _long(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["how"] == "packed":
             return web.Response(body=gzip.compress(LONG, 1), headers={"Content-Encoding": "gzip"})
+        if request.match_info["how"] == "deep":
+            return web.Response(body=b"[" * 100_000)
         answer = web.Response(body=LONG)
         if request.match_info["how"] == "in-pieces":
             answer.enable_chunked_encoding()
@@ -63,3 +65,9 @@ async def test_an_answer_without_end_is_given_up(session: Session, how: str) -> 
         async with session.request("GET", f"http://far/{how}"):
             pass
     assert isinstance(outcome_of(error.value), Unknown)
+
+
+async def test_an_answer_nested_without_end_is_no_json(session: Session) -> None:
+    async with session.request("GET", "http://far/deep") as answer:
+        with pytest.raises(ValueError, match="nested"):
+            await json_of(answer)

@@ -36,7 +36,7 @@ from channels.base import (
     filled,
 )
 from channels.errors import BadHook, NotConfigured
-from channels.http import TROUBLE, Session, not_asked, outcome_of
+from channels.http import TROUBLE, Session, json_of, not_asked, outcome_of
 from channels.one_medium import OneMedium
 
 # The box's word, or its status → what it means for us. Others are refusals of the content.
@@ -51,7 +51,7 @@ REFUSALS = {
 }
 PROGRESS = {"delivered": Progress.DELIVERED, "lost": Progress.UNDELIVERED}
 NO_SENSE = "an answer that cannot be read"
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class SmsModem(OneMedium):
@@ -130,8 +130,7 @@ class SmsModem(OneMedium):
         """Status and body. Raises TROUBLE, and ValueError or TypeError where the body is no JSON object."""
         options["headers"] = {"X-Key": self._key.decode()}
         async with self._session.request(method, f"http://box{path}", **options) as answer:
-            said = json.loads(await answer.text(errors="replace"))
-            return answer.status, dict(said)
+            return answer.status, dict(await json_of(answer))
 
     # --- Hooks ------------------------------------------------------------------------------
 
