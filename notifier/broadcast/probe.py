@@ -4,6 +4,7 @@ Called by the upkeep of a worker, once an hour. What counts against an address i
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Row, exists, select, update
@@ -22,6 +23,8 @@ from subscribers.models import ContactPoint, ContactPointState
 
 PAGE = 200
 TELL_WITHIN = standing.PROBE_WITHIN  # later it would be no news
+
+_GivenUp = Row[tuple[UUID, str, UUID, str, datetime]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ async def _tell(tx: Tx, settings: Settings) -> int:
     return told
 
 
-async def _tell_by(tx: Tx, row: Row[tuple[UUID, str, UUID, str]], public_url: str) -> bool:
+async def _tell_by(tx: Tx, row: _GivenUp, public_url: str) -> bool:
     contact = await contact_points.get(tx, row.id)
     if contact is None or await suppression.is_suppressed(tx, contact.medium, contact.address_hash):
         return False
@@ -87,17 +90,24 @@ async def _tell_by(tx: Tx, row: Row[tuple[UUID, str, UUID, str]], public_url: st
             "manage_url": manage_url(tx, contact, public_url),
         },
         language=contact.language,
-        dedupe_key=f"returned:{row.lost}",
+        dedupe_key=f"returned:{row.lost}:{row.bounced_at.isoformat()}",
     )
     return made is not None
 
 
-async def _given_up(tx: Tx) -> list[Row[tuple[UUID, str, UUID, str]]]:
-    """Addresses given up lately, each with another of the same person's that may be told."""
+async def _given_up(tx: Tx) -> list[_GivenUp]:
+    """Addresses given up lately, each with another of the same person's that may be told and was not told since.
+
+    One that came back and is given up again is news again.
+    """
     lost, other = aliased(ContactPoint), aliased(ContactPoint)
-    was_told = exists().where(Notice.contact_point_id == other.id, Notice.kind == NoticeKind.RETURNED)
+    was_told = exists().where(
+        Notice.contact_point_id == other.id,
+        Notice.kind == NoticeKind.RETURNED,
+        Notice.created_at >= lost.bounced_at,
+    )
     rows = await tx.execute(
-        select(other.id, other.medium, lost.id.label("lost"), lost.medium.label("lost_medium"))
+        select(other.id, other.medium, lost.id.label("lost"), lost.medium.label("lost_medium"), lost.bounced_at)
         .join(lost, lost.subscriber_id == other.subscriber_id)
         .where(
             lost.bounced_at > tx.now - TELL_WITHIN,

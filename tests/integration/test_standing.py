@@ -158,7 +158,7 @@ async def test_a_probe_that_does_not_come_back_clears_the_score(db: Database) ->
     assert (row.bounce_score, row.bounced_at, row.probed_at, row.state) == (0.0, None, None, ACTIVE)
 
 
-async def test_its_owner_is_told_once_by_a_confirmed_number_and_the_text_hides_the_address(
+async def test_its_owner_is_told_once_each_time_by_a_confirmed_number_and_the_text_hides_the_address(
     db: Database,
 ) -> None:
     world, point, number = await one(db)
@@ -172,6 +172,9 @@ async def test_its_owner_is_told_once_by_a_confirmed_number_and_the_text_hides_t
     address = email(world)
     assert given["masked"] == f"{address[0]}...@..."
     assert address not in json.dumps(given)
+    await is_now(db, point, state=ACTIVE, bounced_at=None)
+    await says(db, point, Progress.BOUNCED, code="5.1.1", event="again")
+    assert [(await tended(db)).told for _ in range(2)] == [1, 0]
 
 
 @pytest.mark.parametrize("why", ["stopped", "not confirmed", "on the list", "night"])
