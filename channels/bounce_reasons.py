@@ -39,7 +39,7 @@ _ABOUT_US = (
     "sender~invalid", "sender~not accepted", "sender~not exist", "sender~not found", "sender verify", "unroutable sender", "unrouteable sender", "mail from~reject",
     "blacklisted", "black listed", "too many invalid", "too many unknown", "too many bad recipients", "verification failed for",
     "accept mail from", "accepting mail from", "access from", "dynamic ip", "sender ip", "server ip", "your remotehost", "your hostname", "relay host name",
-    "from address not verified", "sender was rejected",
+    "from address not verified", "sender was rejected", "mail from~mismatch",
 )  # fmt: skip
 _FULL = (
     "mailbox~full", "mailbox~exceed", "mail box~full", "inbox~full", "full mailbox", "mailbox for~full", "account is full", "folder is full",
@@ -69,7 +69,7 @@ _GONE = (
     "could not find~recipient", "could not find~mailbox", "could not find~account", "could not find~address", "could not find~host", "could not find~domain",
     "recipient cannot be verified", "action not taken: mailbox not available", "no mail box",
  "unable to deliver to~unknown", "not a registered", "mailbox is not found", "invalid local", "unknown email", "bad destination mailbox",
-    "there is no such", "invalid dest", "sorry, no mailbox", "does not have an email", "not a member", "user not local",
+    "there is no such", "invalid dest", "sorry, no mailbox", "does not have an email", "not a member", "user not local", "no longer exist",
     "\u898b\u3064\u304b\u308a\u307e\u305b\u3093", "\u3042\u308a\u307e\u305b\u3093", "\u5b58\u5728\u3057",
 )  # fmt: skip
 _REFUSED = (
@@ -87,6 +87,9 @@ _REFUSED = (
     "open proxy", "go away", "mailing list", "this group", "protocol violation", "mass mailer", "filtered", "content denied", "content filter",
     "blocked by", "is blocked", "not authenticated", "your isp", "spf record", "header are not", "multiple addresses",
     "authentication is required", "relaying mail", "relaying to", "bad_header", "duplicate header", "ct signature", "requires confirmation", "automatically rejected", "not accepting mail with", "no smtp service",
+    "unauthorized relay", "unauthorised relay", "relay through", "not a gateway", "local user only", "local users only", "auth failed", "bounced by admin",
+    "refused to receive", "refuses to receive", "mime error", "mime structure", "mime/reject", "mime header", "invalid data in", "mail data refused", "mail data rejected", "mail~is rejected", "mail~is refused",
+    "message~is rejected", "message~is refused", "domain is not allowed", "character set",
 )  # fmt: skip
 _DISABLED = (
     "account~disabled", "mailbox~disabled", "user~disabled", "recipient~disabled", "disabled recipient", "disabled user", "account~inactive", "mailbox~inactive",
@@ -150,8 +153,9 @@ _STATUS = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?![\d.]*\d)")
 _REPLY = re.compile(r"(?<![\d.\-:@\w])[45][0-5]\d(?=[ \-#:>)\]<,]|$)")
 _AFTER_DATA = re.compile(r"(?:end of |reply to (?:the )?|final |after )data\b")
 _NAMES = re.compile(
-    r"<[^<>]{0,320}>|\S{1,64}@[^\s:;,()]{1,255}|https?://\S{1,500}|(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"
+    r"<[^<>]{0,320}>|[^\s()]{1,64}@[^\s:;,()]{1,255}|https?://\S{1,500}|(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"
 )
+_EMPTY = re.compile(r"\(\s*\)")  # where a name stood: "user (a@b.example) unknown"
 # Who keeps lists of senders: the name of one says what a bare link to it is for.
 _LISTS = re.compile(
     r"\b(?:spamhaus|spamcop|sorbs|barracudacentral|uribl|surbl|abuseat|senderscore|mailspike)\.[a-z]{2,6}\b"
@@ -217,7 +221,7 @@ def first_status(text: str) -> str:
 
 def _plain(flat: str) -> str:
     """Without names: an address may be called spam@, and a link may lead to /policy."""
-    return _NAMES.sub(" ", flat)
+    return _SPACE.sub(" ", _EMPTY.sub(" ", _NAMES.sub(" ", flat)))
 
 
 def _by_words(flat: str, plain: str) -> Failure | None:

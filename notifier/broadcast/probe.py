@@ -107,7 +107,9 @@ async def _given_up(tx: Tx) -> list[_GivenUp]:
         Notice.created_at >= lost.bounced_at,
     )
     rows = await tx.execute(
-        select(other.id, other.medium, lost.id.label("lost"), lost.medium.label("lost_medium"), lost.bounced_at)
+        select(
+            other.id, other.medium, lost.id.label("lost"), lost.medium.label("lost_medium"), lost.bounced_at
+        )
         .join(lost, lost.subscriber_id == other.subscriber_id)
         .where(
             lost.bounced_at > tx.now - TELL_WITHIN,
