@@ -50,9 +50,8 @@ async def channel_hook(request: web.Request) -> web.Response:
     except BadHook as error:
         await _quarantine(request, name, call.body, str(error))
         return _reply(channel.answer())
-    except (
-        Exception
-    ) as error:  # the channel's fault: what came is kept for a person, and not asked for until it is lost
+    # The channel's fault: what came is kept for a person, and the provider does not repeat it until it gives up.
+    except Exception as error:
         log.exception("hook_failed", channel=name, error=type(error).__name__)
         await _quarantine(request, name, call.body, f"reading it failed: {type(error).__name__}")
         return _reply(channel.answer())

@@ -23,9 +23,8 @@ from notifier.worker.seams import Held
 log = structlog.get_logger()
 
 LOOK_SECONDS, HIGH = 0.02, 0.4  # the rest of a busy machine's time is the database's and the far end's
-AFTER_TIMEOUT_SECONDS = (
-    15.0  # a channel keeps its own deadline; one that does not is cut off before its lease ends
-)
+# A channel keeps its own deadline; one that does not is cut off before its lease ends.
+AFTER_TIMEOUT_SECONDS = 15.0
 RUNS = 2  # so many times what a slot may hold make a run that is long enough
 
 OUTCOMES = frozenset(get_args(Outcome))
@@ -185,10 +184,8 @@ class Slots:
             elif (turn := self._next(name, taken)) is not None:
                 async with asyncio.timeout(self._deadlines[name]):
                     turn.ended(await self._channels[name].send(turn.message))
-        except (
-            Exception,
-            asyncio.CancelledError,
-        ) as error:  # a channel never raises; one that does may have sent
+        # A channel never raises; one that does may have sent.
+        except (Exception, asyncio.CancelledError) as error:
             if _is_cancelled(error):
                 raise
             log.exception("channel_raised", channel=name, error=type(error).__name__)
