@@ -1,5 +1,6 @@
 """`notifier incoming`: messages that could not be read, kept raw in quarantine: list them, look at one, replay it."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -7,10 +8,14 @@ from uuid import UUID
 
 import click
 
+from channels.base import TakesHooks
+from channels.errors import ChannelError
+from channels.registry import opened
 from notifier.cli.edge import environment_or_exit, run
+from notifier.errors import Conflict
 from notifier.inbox import quarantine
-from notifier.inbox.quarantine import Held
-from notifier.runtime import environment, open_service
+from notifier.inbox.quarantine import Held, Shown
+from notifier.runtime import Service, environment, open_service
 
 
 @click.group("incoming")
@@ -43,7 +48,7 @@ def show_command(incoming: UUID, raw: str | None) -> None:
     "--headers-only", is_flag=True, help="Put a mail into a queue by what its headers tell, without its text."
 )
 def replay_command(incoming: UUID, *, headers_only: bool) -> None:
-    """Handle one once more: after a new release, or by its headers alone."""
+    """Handle one once more: a message or a provider's call after a new release, or a mail by its headers alone."""
     environment_or_exit()
     run(_replay(incoming, headers_only=headers_only))
 
@@ -80,15 +85,36 @@ async def _show(incoming: UUID, raw: str | None) -> None:
         ("from", found.sender or "nobody it names"),
         ("subject", found.subject),
         ("reason", found.held.reason),
-        ("replay", "possible" if found.can_be_replayed else "not possible: a provider's call, not a message"),
+        ("what", "a provider's call" if found.is_call else "a message"),
     ):
         click.echo(f"{name:8} {value}")
 
 
 async def _replay(incoming: UUID, *, headers_only: bool) -> None:
-    async with open_service(environment(), sends=False) as service, service.db.transaction() as tx:
-        await quarantine.replay(tx, incoming, headers_only=headers_only)
-    click.echo("It will be handled within a minute. Look at the list again, or at the queue.")
+    async with open_service(environment(), sends=False) as service:
+        async with service.db.transaction(read_only=True) as tx:
+            found = await quarantine.shown(tx, incoming)
+        if not found.is_call:
+            async with service.db.transaction() as tx:
+                await quarantine.replay(tx, incoming, headers_only=headers_only)
+            click.echo("It will be handled within a minute. Look at the list again, or at the queue.")
+            return
+        count = await _read_again(service, found)
+    click.echo(f"Its channel has read it: {count} {'event' if count == 1 else 'events'}.")
+
+
+async def _read_again(service: Service, found: Shown) -> int:
+    """How many events its channel now finds in a provider's call. The channel need not be open."""
+    name, known = found.held.channel, service.environment
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            channel = (await stack.enter_async_context(opened([name], known.for_channels())))[name]
+        except ChannelError as error:
+            raise Conflict(str(error)) from error  # it names the channel
+        if not isinstance(channel, TakesHooks):
+            raise Conflict(f"{name} reads no calls any more.")
+        tx = await stack.enter_async_context(service.db.transaction())
+        return await quarantine.replay_call(tx, found.held.id, channel, known.settings.public_url)
 
 
 def _as_json(each: Held) -> dict[str, object]:

@@ -9,14 +9,17 @@ from uuid import UUID
 
 from sqlalchemy import func, select, update
 
-from channels.base import Medium
+from channels.base import Medium, TakesHooks
+from channels.errors import BadHook
 from channels.mailread import read_head
 from notifier.db import Tx
 from notifier.errors import Conflict, NotFound
+from notifier.inbox import calls, events
 from notifier.inbox.receive import HEADERS_ALONE, MAIL, RAW, SENDER
 from notifier.models import IncomingRow, IncomingState
 
 PAGE = 200
+READ_LATER = "read by its channel later"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,13 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """The same, opened. sender, subject: where it is a mail. can_be_replayed: it is a message, not a provider's call."""
+    """The same, opened. sender, subject: where it is a mail. is_call: a provider's, that could not be read."""
 
     held: Held
     sender: str
     subject: str
     raw: bytes
-    can_be_replayed: bool
+    is_call: bool
 
 
 async def listed(tx: Tx) -> list[Held]:
@@ -71,29 +74,49 @@ async def shown(tx: Tx, incoming: UUID) -> Shown:
         sender=mail.sender if mail else sender,
         subject=mail.subject if mail else "",
         raw=raw,
-        can_be_replayed=is_message,
+        is_call=not is_message,
     )
 
 
 async def replay(tx: Tx, incoming: UUID, *, headers_only: bool = False) -> None:
-    """Handle it once more, within the same bounds; headers_only: a mail is queued with what its headers tell.
+    """Handle a message once more, within the same bounds; headers_only: a mail is queued with what its headers tell.
 
-    Raises NotFound, and Conflict for a provider's call, which only the provider can make again. Safe to run twice: what
-    has left quarantine is not there any more.
+    Raises NotFound, and Conflict for a provider's call. Safe to run twice: what has left quarantine is not there any more.
+    """
+    if (await shown(tx, incoming)).is_call:
+        raise Conflict("That is a provider's call, not a message. Its channel has to read it.")
+    reason = HEADERS_ALONE if headers_only else None
+    await _release(tx, incoming, state=IncomingState.STORED, kind=None, tries=0, reason=reason)
+    tx.on_commit("route", str(incoming))
+
+
+async def replay_call(tx: Tx, incoming: UUID, channel: TakesHooks, origin: str) -> int:
+    """Let its channel read a provider's call once more, as if it came now to our address `origin`: how many events it held.
+
+    It proved who it was when it came. Raises NotFound, and Conflict where it is no call or still cannot be read. Safe to run
+    twice.
     """
     found = await shown(tx, incoming)
-    if not found.can_be_replayed:
-        raise Conflict(
-            "That is a provider's call that could not be read, not a message. It can only be shown."
-        )
+    call = calls.read(found.raw, origin) if found.is_call else None
+    if call is None:
+        raise Conflict("That is no provider's call as this release keeps them. It can only be shown.")
+    try:
+        told = channel.parse(call)
+    except Exception as error:  # a channel's fault that a later release may have mended
+        said = str(error) if isinstance(error, BadHook) else type(error).__name__
+        raise Conflict(f"Its channel still cannot read it: {said}") from error
+    for event in told:
+        await events.keep(tx, found.held.channel, event)
+    await _release(tx, incoming, state=IncomingState.FILED, reason=READ_LATER)
+    return len(told)
+
+
+async def _release(tx: Tx, incoming: UUID, **values: object) -> None:
     await tx.execute(
         update(IncomingRow)
         .where(IncomingRow.id == incoming, IncomingRow.state == IncomingState.QUARANTINED)
-        .values(
-            state=IncomingState.STORED, kind=None, tries=0, reason=HEADERS_ALONE if headers_only else None
-        )
+        .values(**values)
     )
-    tx.on_commit("route", str(incoming))
 
 
 _HELD = select(

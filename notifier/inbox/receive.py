@@ -13,9 +13,10 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from channels import addresses
-from channels.base import Incoming, Medium, OptedOut
+from channels.base import HookRequest, Incoming, Medium, OptedOut
 from channels.errors import BadAddress
 from notifier.db import Tx
+from notifier.inbox import calls
 from notifier.inbox.media import want
 from notifier.models import IncomingKind, IncomingRow, IncomingState
 from subscribers.dialects import insert_for
@@ -50,10 +51,19 @@ async def store(tx: Tx, channel: str, event: Incoming) -> Stored | Duplicate:
     return await _keep(tx, channel, event, state=IncomingState.STORED)
 
 
-async def quarantine(tx: Tx, channel: str, medium: Medium, body: bytes, reason: str) -> Stored | Duplicate:
-    """Keep a signed call that cannot be read, for a person to look at. Safe to run twice by its bytes."""
+async def quarantine(
+    tx: Tx, channel: str, medium: Medium, call: HookRequest, reason: str
+) -> Stored | Duplicate:
+    """Keep a signed call that cannot be read, for a person to look at. Safe to run twice by its target and body."""
+    told = sha256(calls.target_of(call).encode("utf-8", "surrogateescape") + b"\0" + call.body).hexdigest()
     unread = Incoming(
-        event_id=sha256(body).hexdigest(), medium=medium, sender="", recipient="", text="", at=None, raw=body
+        event_id=told,
+        medium=medium,
+        sender="",
+        recipient="",
+        text="",
+        at=None,
+        raw=calls.written(call),
     )
     return await _keep(
         tx, channel, unread, state=IncomingState.QUARANTINED, kind=IncomingKind.UNREADABLE, reason=reason

@@ -48,12 +48,12 @@ async def channel_hook(request: web.Request) -> web.Response:
     try:
         events: Sequence[Event] = channel.parse(call)
     except BadHook as error:
-        await _quarantine(request, name, call.body, str(error))
+        await _quarantine(request, name, call, str(error))
         return _reply(channel.answer())
     # The channel's fault: what came is kept for a person, and the provider does not repeat it until it gives up.
     except Exception as error:
         log.exception("hook_failed", channel=name, error=type(error).__name__)
-        await _quarantine(request, name, call.body, f"reading it failed: {type(error).__name__}")
+        await _quarantine(request, name, call, f"reading it failed: {type(error).__name__}")
         return _reply(channel.answer())
 
     async def keep(tx: Tx) -> None:
@@ -95,11 +95,11 @@ def is_signed(headers: Sequence[str], body: bytes, settings: Settings, *, now: f
     return any(matches)
 
 
-async def _quarantine(request: web.Request, name: str, body: bytes, reason: str) -> None:
+async def _quarantine(request: web.Request, name: str, call: HookRequest, reason: str) -> None:
     channel = service(request).channels[name]
     medium = next(iter(sorted(channel.capabilities.media)), Medium.SMS)
     async with database(request).transaction() as tx:
-        await receive.quarantine(tx, name, medium, body, reason)
+        await receive.quarantine(tx, name, medium, call, reason)
     log.warning("hook_unreadable", channel=name)
 
 

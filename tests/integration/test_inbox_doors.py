@@ -21,7 +21,7 @@ from channels.sms_twilio import SmsTwilio
 from notifier import config
 from notifier.db import Database, Tx
 from notifier.delivery.tokens import attempt_token
-from notifier.inbox import receive
+from notifier.inbox import calls, receive
 from notifier.inbox.route import Facts
 from notifier.models import Delivery, IncomingState
 from notifier.runtime import Service
@@ -180,7 +180,10 @@ async def test_a_signed_call_that_cannot_be_read_is_quarantined_and_answered(
     (row,) = await kept(db)
     assert (row.state, row.kind, row.channel) == (IncomingState.QUARANTINED, "unreadable", "unreadable")
     async with db.transaction() as tx:
-        assert tx.keys.open(receive.RAW, row.id, row.raw_sealed) == body
+        whole = calls.read(tx.keys.open(receive.RAW, row.id, row.raw_sealed), PUBLIC)
+    assert whole is not None
+    assert (whole.url, whole.body) == (f"{PUBLIC}/hooks/unreadable", body)
+    assert "Host" in whole.headers
 
 
 async def test_a_receipt_raises_the_delivery_its_address_names(db: Database, client: Client) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 
-from channels.base import Medium
+from channels.base import HookRequest, Medium
 from channels.memory import Memory
 from channels.registry import Channels
 from notifier import config
@@ -25,9 +26,11 @@ from notifier.runtime import Service
 from notifier.worker import Worker
 from subscribers.models import new_id
 from subscribers.signing import Keys
-from tests.integration.replies import DOMAIN, count, email, kept, mail, make_world, store_mail
+from tests.fakes.twilio import FakeTwilio
+from tests.integration.replies import DOMAIN, SHARED_NUMBER, count, email, kept, mail, make_world, store_mail
 from tests.processes import outside_the_loop
 
+HOOK, TWILIO = "https://link.example/hooks/sms_twilio", FakeTwilio()
 SECRET = "a-secret-that-only-the-tests-know"
 HEAD = b"From: Sam <sam@resident.example>\r\nTo: desk@replies.example\r\nSubject: Lamp\r\nMessage-ID: <1@x.example>\r\n"
 MANY_PARTS = HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nsecret\r\n" * 3_000
@@ -77,11 +80,11 @@ async def test_what_exceeds_a_bound_is_set_aside_with_the_reason_and_the_next_ma
         [held] = await quarantine.listed(tx)
         found = await quarantine.shown(tx, bomb)
     assert (held.id, held.reason, held.channel) == (bomb, reason, receive.MAIL)
-    assert (found.sender, found.subject, found.raw, found.can_be_replayed) == (
+    assert (found.sender, found.subject, found.raw, found.is_call) == (
         "sam@resident.example",
         "Lamp",
         raw,
-        True,
+        False,
     )
 
 
@@ -110,16 +113,6 @@ async def test_what_was_set_aside_is_replayed_whole_or_by_its_headers(db: Databa
     assert "Lamp" in text
     assert "secret" not in text
     assert receive.HEADERS_ALONE in text
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_providers_call_that_could_not_be_read_is_shown_and_never_replayed(db: Database) -> None:
-    async with db.transaction() as tx:
-        held = await receive.quarantine(tx, "sms_twilio", Medium.SMS, b"a=b", "no number in it")
-    async with db.transaction() as tx:
-        assert not (await quarantine.shown(tx, held.id)).can_be_replayed
-        with pytest.raises(Conflict):
-            await quarantine.replay(tx, held.id)
 
 
 @pytest.fixture
@@ -157,7 +150,38 @@ async def test_an_operator_lists_shows_and_replays(
     [row] = await kept(db)
     assert (row.state, row.reason) == (IncomingState.STORED, receive.HEADERS_ALONE)
     assert typed("show", str(new_id())).exit_code == 1
+    await calls_are_read_again_by_their_channel(db, typed, monkeypatch)
     assert typed("replay", "nonsense").exit_code == 2
+
+
+async def calls_are_read_again_by_their_channel(
+    db: Database, typed: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that an earlier release could not read comes into the queue; what makes no sense stays where it is."""
+    fields = TWILIO.incoming_fields(sender="+447700900001", to=SHARED_NUMBER, body="It is dark.")
+    body, headers = TWILIO.signed(HOOK, fields)
+    async with db.transaction() as tx:
+        call = HookRequest(url=HOOK, headers=headers, body=body)
+        text = await receive.quarantine(tx, "sms_twilio", Medium.SMS, call, "reading it failed: KeyError")
+        nonsense = await receive.quarantine(
+            tx, "sms_twilio", Medium.SMS, replace(call, body=b"a=b"), "no number in it"
+        )
+        with pytest.raises(Conflict):
+            await quarantine.replay(tx, text.id)
+    assert "a provider's call" in typed("show", str(text.id)).output
+    unset = typed("replay", str(text.id))
+    assert (unset.exit_code, "NOTIFIER_TWILIO_ACCOUNT_SID" in unset.output) == (1, True)
+    monkeypatch.setenv("NOTIFIER_TWILIO_ACCOUNT_SID", TWILIO.account_sid)
+    monkeypatch.setenv("NOTIFIER_TWILIO_AUTH_TOKEN", TWILIO.auth_token)
+    monkeypatch.setenv("NOTIFIER_SMS_NUMBERS", SHARED_NUMBER)
+    assert "1 event" in typed("replay", str(text.id)).output
+    assert typed("replay", str(text.id)).exit_code == 1
+    still = typed("replay", str(nonsense.id))
+    assert (still.exit_code, "still cannot read it" in still.output) == (1, True)
+    states = [(row.channel, row.state, row.reason) for row in await kept(db)]
+    assert ("sms_twilio", IncomingState.FILED, quarantine.READ_LATER) in states
+    assert ("sms_twilio", IncomingState.STORED, None) in states
+    assert ("sms_twilio", IncomingState.QUARANTINED, "no number in it") in states
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
