@@ -36,6 +36,14 @@ def test_each_folder_has_a_readme_that_says_why_it_exists(folder: str) -> None:
     assert len(readme.read_text().split()) > 50
 
 
+def test_the_table_of_channels_names_every_file_there() -> None:
+    named = set(re.findall(r"`(\w+\.py)`", (ROOT / "channels" / "README.md").read_text()))
+    there = {
+        file.name for file in tracked_files() if file.parent == ROOT / "channels" and file.suffix == ".py"
+    }
+    assert there - named == {"__init__.py"}
+
+
 def test_the_lock_file_is_not_tracked() -> None:
     assert ROOT / "uv.lock" not in tracked_files()
     assert (ROOT / "pyproject.toml") in tracked_files()
