@@ -24,6 +24,7 @@ from notifier.engine import OUR_NAME, SQLITE_PATIENCE_SECONDS, STANDING_SECONDS,
 from notifier.errors import Unavailable
 from notifier.jobs import Jobs
 from notifier.kept import LOST, Begun, Kept
+from notifier.turns import Turns
 from notifier.waits import Waits
 from subscribers.dialects import insert_for
 from subscribers.models import DataKey, UTCDateTime, new_id
@@ -125,15 +126,26 @@ class Lone:
 
 
 class Database:
-    """An engine with its keys, its doorbell, and the channels a new delivery may go by."""
+    """An engine with its keys, its doorbell, and the channels a new delivery may go by.
 
-    def __init__(self, engine: AsyncEngine, *, keys: Keys, jobs: Jobs, carriers: Mapping[str, str]) -> None:
+    writing: the turns of another in this process, to be gone ahead of.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        keys: Keys,
+        jobs: Jobs,
+        carriers: Mapping[str, str],
+        writing: Turns | None = None,
+    ) -> None:
         self.engine, self.keys, self.jobs = engine, keys, jobs
         self.carriers = carriers
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.waits = Waits()  # for a connection
         self._kept = Kept(engine)
-        self._writing = asyncio.Lock()
+        self._writing, self._goes_ahead = writing or Turns(), writing is not None
 
     @property
     def carriers(self) -> Carriers:
@@ -192,7 +204,7 @@ class Database:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """The writers of this process one at a time, as they came; those of others are SQLite's to wait for.
+        """The writers of this process one at a time, as they came, those `apart` ahead; others are SQLite's to keep waiting.
 
         SQLite has no queue: who waits there asks again now and then, and in a crowd some ask in vain for ever.
         Raises SQLAlchemy's TimeoutError after as long as SQLite itself would wait.
@@ -200,13 +212,13 @@ class Database:
         with self.waits.one():
             try:
                 async with asyncio.timeout(SQLITE_PATIENCE_SECONDS):
-                    await self._writing.acquire()
+                    await self._writing.take(ahead=self._goes_ahead)
             except TimeoutError as error:
                 raise PoolTimeout("too many wait to write to this database") from error
         try:
             yield
         finally:
-            self._writing.release()
+            self._writing.pass_on()
 
     async def _begin(self, *, read_only: bool) -> "Plain":
         """A transaction whose clock is read. A kept connection that died meanwhile is replaced: nothing was done on it."""
@@ -280,7 +292,9 @@ class Database:
     async def apart(self, *, pool_size: int = 1) -> AsyncIterator[Self]:
         """The same database over connections of its own, which no crowd in the pool can hold up."""
         engine = engine_for(self.engine.url.render_as_string(hide_password=False), pool_size=pool_size)
-        apart = type(self)(engine, keys=self.keys, jobs=self.jobs, carriers=self.carriers)
+        apart = type(self)(
+            engine, keys=self.keys, jobs=self.jobs, carriers=self.carriers, writing=self._writing
+        )
         try:
             yield apart
         finally:

@@ -38,6 +38,17 @@ async def test_a_crowd_of_writers_goes_in_the_order_it_came_and_holds_up_no_read
     ]
 
 
+async def test_what_is_kept_apart_goes_ahead_of_the_crowd(db: Database) -> None:
+    async with db.apart() as apart, asyncio.TaskGroup() as crowd, db.transaction():
+        for number in range(3):
+            crowd.create_task(write(db, f"writer-{number}"))
+            await asyncio.sleep(0)
+        crowd.create_task(write(apart, "writer-apart"))
+        await asyncio.sleep(0)
+    ours = [each for each in await purposes(db) if each.startswith("writer-")]
+    assert ours == ["writer-apart", "writer-0", "writer-1", "writer-2"]
+
+
 async def test_a_writer_whose_turn_never_comes_is_told_so_and_blocks_nobody(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
