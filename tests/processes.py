@@ -41,6 +41,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def kept_port(host: str, port: int) -> socket.socket:
+    """A socket that holds a port on which nobody listens: without it, any process or our own next call may get it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((host, port))
+    return held
+
+
 @asynccontextmanager
 async def dialled(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a port of this machine, closed at the end of the block."""

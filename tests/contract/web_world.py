@@ -20,7 +20,7 @@ class WebWorld(World):
         self.next(Answer(status=429, headers={"Retry-After": str(seconds)}))
 
     async def unplug(self) -> None:
-        await self._far_end.stop()
+        await self._far_end.unplug()
 
     def cut(self) -> None:
         self.next(Trouble.TAKE_AND_CUT)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import ssl
 from collections import defaultdict, deque
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Self, cast
 from aiosmtpd.smtp import SMTP
 
 from tests.fakes.ledger import Ledger
+from tests.processes import kept_port
 
 
 class Trouble(StrEnum):
@@ -93,6 +95,7 @@ class FakeSmtp:
         self._refusals: dict[tuple[str, bool], str] = {}
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Transport] = set()
+        self._port_held: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -120,6 +123,13 @@ class FakeSmtp:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        if self._port_held is not None:
+            self._port_held.close()
+
+    async def unplug(self) -> None:
+        """Refuse connections until the end, at a port that nobody else gets meanwhile."""
+        await self.stop()
+        self._port_held = kept_port(self.host, self.port)
 
     async def stop(self) -> None:
         """Refuse connections from now on and cut the open ones."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
+
+from tests.processes import kept_port
 
 
 class Trouble(StrEnum):
@@ -56,6 +59,7 @@ class FakeWeb:
         self._scripts: dict[str, deque[Answer | Trouble]] = {}
         self._standing: dict[str, _Standing] = {}
         self._runner: web.AppRunner | None = None
+        self._port_held: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -104,6 +108,13 @@ class FakeWeb:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        if self._port_held is not None:
+            self._port_held.close()
+
+    async def unplug(self) -> None:
+        """Refuse connections until the end, at a port that nobody else gets meanwhile."""
+        await self.stop()
+        self._port_held = kept_port(self.host, self.port)
 
     async def stop(self) -> None:
         """Refuse connections from now on."""

@@ -22,7 +22,7 @@ class SmtpWorld(World):
         self._mail.script(self._to, "450 4.7.1 too many messages")
 
     async def unplug(self) -> None:
-        await self._mail.stop()
+        await self._mail.unplug()
 
     def cut(self) -> None:
         self._mail.script_text(self._to, smtp.Trouble.CUT_AFTER_DOT)
